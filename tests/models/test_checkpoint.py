@@ -1,0 +1,136 @@
+"""One file, no code, whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import struct
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from voxid.errors import ModelError
+from voxid.models import checkpoint
+from voxid.models.speaker.encoder import SpeakerEncoder
+
+
+@pytest.fixture
+def net() -> SpeakerEncoder:
+    torch.manual_seed(0)
+    return SpeakerEncoder(backbone={"name": "ecapa_tdnn", "channels": 16, "output_dim": 32}, embedding_dim=8).eval()
+
+
+class Bomb:
+    def __init__(self, marker) -> None:
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return open, (self.marker, "w")
+
+
+@pytest.mark.parametrize("kind", ["torch", "pickle"])
+def test_a_pickle_is_refused_and_not_run(tmp_path, kind: str) -> None:
+    marker, path = tmp_path / "marker", tmp_path / "m.safetensors"
+    if kind == "torch":
+        torch.save({"weights": Bomb(marker)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Bomb(marker)))
+    with pytest.raises(ModelError, match="pickle") as caught:
+        checkpoint.load(path)
+    assert caught.value.code == "E_FORMAT"
+    assert not marker.exists()
+
+
+def test_bad_model_files_of_the_corpus(shared, tmp_path) -> None:
+    import csv
+    import tarfile
+
+    with tarfile.open(shared / "badaudio" / "badaudio.tar.gz") as archive:
+        members = [member for member in archive.getmembers() if member.isfile() and member.name.lstrip("./").startswith("extra/")]
+        archive.extractall(tmp_path, members, filter="data")
+    rows = [row for row in csv.DictReader((shared / "badaudio" / "index.csv").open()) if row["group"] == "model"]
+    assert rows
+    for row in rows:
+        with pytest.raises(ModelError) as caught:
+            checkpoint.load(tmp_path / row["file"])
+        assert row["file"].split("/")[-1] in str(caught.value)
+
+
+def test_an_import_path_is_refused(net, tmp_path) -> None:
+    net.spec["backbone"] = {"name": "os.path.join"}
+    checkpoint.save(net, tmp_path / "m.safetensors")
+    with pytest.raises(ModelError, match="importing runs code") as caught:
+        checkpoint.load(tmp_path / "m.safetensors")
+    assert caught.value.code == "E_IMPORT"
+
+
+@pytest.mark.parametrize("cut", [0, 7, 8, 100, -1])
+def test_a_cut_file_is_refused(net, tmp_path, cut: int) -> None:
+    path = tmp_path / "m.safetensors"
+    checkpoint.save(net, path)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ModelError):
+        checkpoint.load(path)
+
+
+def test_weights_that_are_not_finite_are_refused(net, tmp_path) -> None:
+    with torch.no_grad():
+        net.projection.bias[0] = float("nan")
+    checkpoint.save(net, tmp_path / "m.safetensors")
+    with pytest.raises(ModelError, match="NaN"):
+        checkpoint.load(tmp_path / "m.safetensors")
+
+
+def test_foreign_newer_and_mismatched_files(net, tmp_path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(ModelError, match="not a model of voxid"):
+        checkpoint.load(path)
+    checkpoint.save(net, path)
+    tensors = load_file(path)
+    with path.open("rb") as file:
+        metadata = json.loads(json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))["__metadata__"]["voxid"])
+    save_file(tensors, path, {"voxid": json.dumps(metadata | {"format": 99})})
+    with pytest.raises(ModelError, match="update voxid"):
+        checkpoint.load(path)
+    tensors.pop("projection.bias")
+    save_file(tensors, path, {"voxid": json.dumps(metadata)})
+    with pytest.raises(ModelError, match="do not fit"):
+        checkpoint.load(path)
+
+
+def test_half_precision_halves_the_file_and_keeps_the_embedding(net, tmp_path) -> None:
+    checkpoint.save(net, tmp_path / "full.safetensors")
+    checkpoint.save(net, tmp_path / "half.safetensors", dtype=torch.float16)
+    waveform = torch.randn(1, 16000)
+    with torch.inference_mode():
+        cosine = torch.cosine_similarity(net(waveform), checkpoint.load(tmp_path / "half.safetensors")(waveform))
+    assert float(cosine) > 0.9999
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.7 * (tmp_path / "full.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "E_DISK_FULL"), (errno.EIO, "E_WRITE")])
+def test_a_full_disk_leaves_the_old_file(net, tmp_path, monkeypatch, number: int, code: str) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_text("old")
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ModelError, match="nothing was changed") as caught:
+        checkpoint.save(net, path)
+    assert caught.value.code == code
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_another_suffix_or_a_missing_folder_is_refused(net, tmp_path) -> None:
+    with pytest.raises(ModelError, match="safetensors"):
+        checkpoint.save(net, tmp_path / "m.pt")
+    with pytest.raises(ModelError) as caught:
+        checkpoint.save(net, tmp_path / "nowhere" / "m.safetensors")
+    assert caught.value.code == "E_WRITE"

@@ -1,0 +1,159 @@
+"""The promises of the house, held over every registered part: a new file is tested because it exists."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from voxid import registry
+from voxid.errors import ModelError
+from voxid.models import checkpoint
+from voxid.models.speaker.encoder import SpeakerEncoder
+
+SMALL = {"ecapa_tdnn": {"channels": 16, "output_dim": 48}}  # arguments that make a backbone quick to test
+FRONTENDS = registry.names("frontend")
+BACKBONES = registry.names("backbone")
+POOLINGS = registry.names("pooling")
+LOSSES = registry.names("loss")
+RATE = 16000
+
+
+def encoder(frontend: str = "fbank", backbone: str = "ecapa_tdnn", pooling: str = "asp") -> SpeakerEncoder:
+    torch.manual_seed(0)
+    net = SpeakerEncoder(frontend, {"name": backbone} | SMALL.get(backbone, {}), pooling, embedding_dim=24)
+    for module in net.modules():  # statistics that are not those of a fresh net
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2.0)
+    return net.eval()
+
+
+def every_encoder() -> list[tuple[str, str, str]]:
+    first = ("fbank", "ecapa_tdnn", "asp")
+    return sorted(
+        {(name, *first[1:]) for name in FRONTENDS}
+        | {("fbank", name, "asp") for name in BACKBONES}
+        | {(*first[:2], name) for name in POOLINGS}
+    )
+
+
+def voice(seconds: float, seed: int = 0) -> torch.Tensor:
+    """Something like a voice [T]: harmonics under a slow envelope, and a little noise."""
+    generator = torch.Generator().manual_seed(seed)
+    time = torch.arange(round(seconds * RATE)) / RATE
+    tone = sum(torch.sin(2 * torch.pi * (110 + 10 * seed) * k * time) / k for k in range(1, 9))
+    return 0.1 * tone * (1 + torch.sin(2 * torch.pi * 3 * time)) + 0.01 * torch.randn(len(time), generator=generator)
+
+
+@pytest.mark.parametrize("parts", every_encoder())
+def test_batch_is_single(parts: tuple[str, str, str]) -> None:
+    net = encoder(*parts)
+    items = [voice(seconds, seed) for seed, seconds in enumerate((0.3, 12.0, 1.0, 0.31337, 4.2))]
+    lengths = torch.tensor([len(item) for item in items])
+    with torch.inference_mode():
+        together = net(torch.nn.utils.rnn.pad_sequence(items, batch_first=True), lengths)
+        alone = torch.cat([net(item[None]) for item in items])
+    scale = alone.abs().max()
+    assert torch.allclose(together, alone, atol=1e-5 * max(1.0, float(scale)), rtol=0)
+    assert alone.shape == (5, 24)
+
+
+@pytest.mark.parametrize("parts", every_encoder())
+def test_padding_is_not_heard(parts: tuple[str, str, str]) -> None:
+    net = encoder(*parts)
+    item = voice(1.0)
+    lengths = torch.tensor([RATE])
+    with torch.inference_mode():
+        quiet = net(torch.cat([item, torch.zeros(RATE)])[None], lengths)
+        loud = net(torch.cat([item, torch.randn(RATE)])[None], lengths)
+    assert torch.allclose(quiet, loud, atol=1e-5)
+
+
+@pytest.mark.parametrize("parts", every_encoder())
+def test_gradients_reach_the_waveform(parts: tuple[str, str, str]) -> None:
+    waveform = voice(0.5)[None].requires_grad_()
+    encoder(*parts)(waveform).square().sum().backward()
+    assert torch.isfinite(waveform.grad).all()
+    assert (waveform.grad.abs() > 0).float().mean() > 0.9
+
+
+HARD = {
+    "silence": torch.zeros(1, RATE),
+    "one sample": torch.tensor([[0.5]]),
+    "constant": torch.full((1, RATE), 0.25),
+    "full-scale noise": torch.sign(torch.randn(1, RATE, generator=torch.Generator().manual_seed(0))),
+    "a click": torch.nn.functional.one_hot(torch.tensor([800]), RATE).float(),
+}
+
+
+@pytest.mark.parametrize("parts", every_encoder())
+@pytest.mark.parametrize("name", HARD)
+def test_finite_on_hard_input(parts: tuple[str, str, str], name: str) -> None:
+    waveform = HARD[name].clone().requires_grad_()
+    embedding = encoder(*parts)(waveform)
+    embedding.square().sum().backward()
+    assert torch.isfinite(embedding).all()
+    assert torch.isfinite(waveform.grad).all()
+
+
+@pytest.mark.parametrize("parts", every_encoder())
+def test_a_checkpoint_rebuilds_the_model(parts: tuple[str, str, str], tmp_path) -> None:
+    net = encoder(*parts)
+    checkpoint.save(net, tmp_path / "m.safetensors", card={"name": "test"})
+    again = checkpoint.load(tmp_path / "m.safetensors")
+    waveform = voice(1.0)[None]
+    with torch.inference_mode():
+        assert torch.equal(net(waveform), again(waveform))
+    assert again.card["name"] == "test"
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "bad", [torch.zeros(16000), torch.zeros(1, 1, 16000), torch.zeros(1, 16000, dtype=torch.int16), torch.zeros(2, 0)]
+)
+def test_a_wrong_shape_is_refused(bad: torch.Tensor) -> None:
+    with pytest.raises(ModelError, match="waveform") as caught:
+        encoder()(bad)
+    assert caught.value.code == "E_SHAPE"
+
+
+@pytest.mark.parametrize("lengths", [[0, 5], [5, 17], [5], [1.0, 2.0]])
+def test_wrong_lengths_are_refused(lengths: list[float]) -> None:
+    with pytest.raises(ModelError, match="lengths"):
+        encoder()(torch.zeros(2, 16), torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("name", FRONTENDS)
+def test_frontends_tell_their_shape(name: str) -> None:
+    frontend = registry.build("frontend", name)
+    lengths = torch.tensor([1, 399, 400, 401, 4000, 15999])
+    for length in lengths:
+        features = frontend(torch.randn(2, int(length)))
+        assert features.shape == (2, frontend.num_bins, int(frontend.num_frames(length[None])))
+    assert frontend.sample_rate == RATE
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_finite_and_learn(name: str) -> None:
+    torch.manual_seed(0)
+    loss = registry.build("loss", name, embedding_dim=8, num_classes=5)
+    embedding, label = torch.randn(16, 8, requires_grad=True), torch.randint(5, (16,))
+    rule = torch.optim.Adam([embedding, *loss.parameters()], lr=0.05)
+    before = None
+    for _ in range(60):
+        value, logits = loss(embedding, label)
+        before = float(value.detach()) if before is None else before
+        rule.zero_grad()
+        value.backward()
+        rule.step()
+    assert logits.shape == (16, 5)
+    assert torch.isfinite(value)
+    assert float(value.detach()) < 0.5 * before
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_compute_in_float32_under_amp(name: str) -> None:
+    loss = registry.build("loss", name, embedding_dim=8, num_classes=5)
+    with torch.autocast("cpu", torch.bfloat16):
+        value, logits = loss(torch.randn(4, 8).bfloat16(), torch.tensor([0, 1, 2, 3]))
+    assert value.dtype == logits.dtype == torch.float32

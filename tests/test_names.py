@@ -1,0 +1,165 @@
+"""One name everywhere: a verb is one word in the shell, in Python, in its file and in its docs page."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cyclopts import App
+
+import voxid
+from voxid import registry
+from voxid.cli import app
+from voxid.config import recipe_names
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "voxid"
+TASKS = {"speaker", "enhancement", "separation", "antispoofing", "diarization"}
+SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+# Options of the shell that no function has, each with its reason.
+SHELL_ONLY = {
+    "*": {"json"},  # how the result is printed
+    "embed": {"output"},  # Python gets the array itself; the shell needs a file to put it in
+}
+# Words of the shell that stand for no function of the face: they only list what is there.
+LISTS = {"models"}
+# Sub-commands of a verb, and the function behind each.
+SUB_VERBS = {"prepare trials": ("voxid.data.prepare_trials", "prepare_trials")}
+# The file of a verb that is not named after it.
+FILES = {"train": "fit"}  # Lightning's word for the loop
+
+
+def verbs() -> dict[str, App]:
+    """The sub-commands of `voxid`, by name."""
+    return {name: found for name, found in app.resolved_commands().items() if not name.startswith("-")}
+
+
+def doors(verb: str) -> Iterator[App]:
+    """The commands of a verb that do something: itself, or what is below it."""
+    found = verbs()[verb]
+    below = [inner for name, inner in found.resolved_commands().items() if not name.startswith("-")]
+    yield from (inner for inner in [found, *below] if inner.default_command is not None)
+
+
+def options(door: App) -> set[str]:
+    """Argument names of the options of a command; positional arguments apart."""
+    arguments = door.assemble_argument_collection()
+    return {argument.field_info.name for argument in arguments if argument.field_info.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_the_verbs_of_this_version_are_there() -> None:
+    assert {"prepare", "train", "evaluate", "embed", "verify", "info", "models"} <= set(verbs())
+
+
+@pytest.mark.parametrize("verb", sorted(set(verbs()) - LISTS))
+def test_a_verb_is_a_function_of_the_face(verb: str) -> None:
+    assert verb.replace("-", "_") in voxid.__all__
+    assert callable(getattr(voxid, verb.replace("-", "_")))
+
+
+@pytest.mark.parametrize("verb", sorted(set(verbs()) - LISTS - {"train"}))
+def test_options_are_arguments_of_the_function(verb: str) -> None:
+    signature = inspect.signature(getattr(voxid, verb))
+    door = next(doors(verb))
+    assert options(door) - set(signature.parameters) <= SHELL_ONLY["*"] | SHELL_ONLY.get(verb, set())
+
+
+@pytest.mark.parametrize("path", sorted(SUB_VERBS))
+def test_options_of_a_sub_command_are_arguments_of_its_function(path: str) -> None:
+    verb, name = path.split()
+    module, function = SUB_VERBS[path]
+    signature = inspect.signature(getattr(importlib.import_module(module), function))
+    assert options(verbs()[verb].resolved_commands()[name]) - set(signature.parameters) <= SHELL_ONLY["*"]
+
+
+def test_every_sub_command_is_known() -> None:
+    found = {f"{verb} {name}" for verb, door in verbs().items() if verb not in LISTS for name in door.resolved_commands()}
+    assert {path for path in found if not path.split()[1].startswith("-")} == set(SUB_VERBS)
+
+
+def test_every_exception_is_in_use() -> None:
+    for verb, words in SHELL_ONLY.items():
+        known = {option for name in (verbs() if verb == "*" else [verb]) for door in doors(name) for option in options(door)}
+        assert words <= known
+
+
+@pytest.mark.parametrize("verb", sorted(set(verbs()) - LISTS))
+def test_a_verb_lives_in_a_file_of_its_name(verb: str) -> None:
+    function = getattr(voxid, verb.replace("-", "_"))
+    assert function.__name__ == verb.replace("-", "_")
+    home = Path(inspect.getsourcefile(function) or "").relative_to(PACKAGE)
+    assert home.stem == FILES.get(verb, verb.replace("-", "_"))
+    assert home.parent.name in ("pipelines", "evaluation", "training", "data")
+
+
+@pytest.mark.parametrize("verb", sorted(verbs()))
+def test_a_verb_has_a_docs_page_that_shows_it(verb: str) -> None:
+    page = ROOT / "docs" / f"{verb}.md"
+    assert page.is_file()
+    assert f"voxid {verb}" in page.read_text(encoding="utf-8")
+    assert f"({verb}.md)" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("verb", sorted(verbs()))
+def test_the_docs_page_names_every_option(verb: str) -> None:
+    text = (ROOT / "docs" / f"{verb}.md").read_text(encoding="utf-8")
+    asked = {name for door in doors(verb) for argument in door.assemble_argument_collection() for name in _long(argument)}
+    assert {name for name in asked if name not in text} == set()
+
+
+def _long(argument: Any) -> list[str]:
+    positional = argument.field_info.kind is not inspect.Parameter.KEYWORD_ONLY
+    return [] if positional else [name for name in argument.names if name.startswith("--") and not name.startswith("--no-")]
+
+
+def test_tasks_go_by_the_five_words() -> None:
+    folders = [path.name for room in ("models", "recipes") for path in (PACKAGE / room).iterdir() if path.is_dir()]
+    named = [name for name in folders if not name.startswith("__")]
+    assert named
+    assert set(named) <= TASKS
+    assert set(registry.names("task")) <= TASKS
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_says_its_task_and_its_command(name: str) -> None:
+    text = (PACKAGE / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text)["task"] == name.partition("/")[0]
+    assert text.startswith(f"# voxid train {name} ")
+
+
+@pytest.mark.parametrize("kind", sorted(set(registry.ROOMS)))
+def test_registered_names_are_lower_snake(kind: str) -> None:
+    assert SNAKE.fullmatch(kind)
+    assert [name for name in registry.names(kind) if not SNAKE.fullmatch(name)] == []
+
+
+@pytest.mark.parametrize("kind", sorted(set(registry.ROOMS) - {"task"}))
+def test_every_kind_of_the_registry_has_parts(kind: str) -> None:
+    assert registry.names(kind)
+
+
+def test_modules_are_lower_snake() -> None:
+    stems = [path.stem for path in PACKAGE.rglob("*.py") if not path.stem.startswith("__")]
+    assert [stem for stem in stems if not SNAKE.fullmatch(stem)] == []
+
+
+def test_type_checkers_see_the_face() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    sources = {alias.name: node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    for name in set(voxid.__all__) - {"__version__"}:
+        assert sources[name] == getattr(voxid, name).__module__, name
+
+
+def test_the_glossary_defines_a_term_once() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    terms = Counter(term.strip().lower() for line in re.findall(r"^\*\*(.+?)\*\*", text, re.M) for term in line.split(","))
+    assert len(terms) > 30
+    assert [term for term, times in terms.items() if times > 1] == []

@@ -1,0 +1,231 @@
+"""A tiny recipe from end to end: the run folder, the resume after a kill, what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+pytest.importorskip("lightning")
+
+from voxid.config import load_recipe
+from voxid.errors import ConfigError, DataError, ModelError
+from voxid.training.fit import fit
+from voxid.zoo.load import load
+
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    """Four synthetic 'speakers' (a pitch each) to train on, two to validate on, noise and a room."""
+    folder = tmp_path_factory.mktemp("corpus")
+    draw = np.random.default_rng(0)
+    rows, time_axis = [], np.arange(RATE) / RATE
+    for speaker in range(6):
+        for take in range(3):
+            tone = sum(np.sin(2 * np.pi * (90 + 40 * speaker) * k * time_axis + draw.random()) / k for k in range(1, 12))
+            name = f"s{speaker}_{take}.wav"
+            soundfile.write(folder / name, 0.1 * tone + 0.01 * draw.standard_normal(RATE), RATE)
+            rows.append(f"{name},s{speaker},1.0,{'train' if speaker < 4 else 'dev'}")
+    (folder / "m.csv").write_text("\n".join(["path,speaker,duration,split", *rows]) + "\n")
+    pairs = [(4, 0, 4, 1), (4, 1, 4, 2), (5, 0, 5, 2), (4, 0, 5, 0), (4, 1, 5, 1), (4, 2, 5, 2)]
+    (folder / "dev.trials").write_text("".join(f"{int(a == c)} s{a}_{b}.wav s{c}_{d}.wav\n" for a, b, c, d in pairs))
+    soundfile.write(folder / "noise.wav", 0.1 * draw.standard_normal(2 * RATE), RATE)
+    soundfile.write(folder / "room.wav", 0.5 * np.exp(-np.arange(800) / 100.0) * draw.standard_normal(800), RATE)
+    (folder / "noise.csv").write_text("path,duration\nnoise.wav,2.0\n")
+    (folder / "room.csv").write_text("path,duration\nroom.wav,0.05\n")
+    return folder
+
+
+def overrides(corpus: Path, output: Path, *more: str) -> list[str]:
+    return [
+        f"manifest={corpus}/m.csv",
+        "where.split=train",
+        f"output={output}",
+        f"data.cache={corpus}/cache",
+        "data.batch_size=4",
+        "data.batches=3",
+        "data.chunk_seconds=0.5",
+        "model.backbone.channels=16",
+        "model.backbone.output_dim=32",
+        "model.embedding_dim=16",
+        "schedule.warmup_steps=2",
+        f"augment.noise={corpus}/noise.csv",
+        f"augment.responses={corpus}/room.csv",
+        f"validation.trials={corpus}/dev.trials",
+        f"validation.root={corpus}",
+        "trainer.epochs=5",
+        "trainer.accelerator=cpu",
+        "trainer.devices=1",
+        "trainer.precision=32-true",
+        "trainer.threads=1",
+        *more,
+    ]
+
+
+def train(corpus: Path, output: Path, *more: str):
+    return fit(load_recipe("speaker/ecapa_tdnn", overrides(corpus, output, *more)))
+
+
+@pytest.fixture(scope="module")
+def unbroken(corpus, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "unbroken"
+    result = train(corpus, output)
+    assert (result.speakers, result.utterances, result.steps) == (4, 12, 15)
+    return output
+
+
+def epochs(output: Path) -> list[dict]:
+    path = output / "metrics.json"
+    return json.loads(path.read_text())["epochs"] if path.is_file() else []
+
+
+def test_the_run_folder_is_whole(unbroken) -> None:
+    assert {path.name for path in unbroken.iterdir()} >= {
+        "recipe.yaml",
+        "train.log",
+        "checkpoints",
+        "metrics.json",
+        "model.safetensors",
+        "tensorboard",
+    }
+    assert (unbroken / "checkpoints" / "last.ckpt").is_file()
+    assert len(list((unbroken / "checkpoints").glob("epoch*.ckpt"))) == 3
+    rows = epochs(unbroken)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
+    assert all(np.isfinite(row["loss"]) and 0 <= row["eer"] <= 1 for row in rows)
+    model = load(unbroken, device="cpu")
+    assert model.card["training"] == {"speakers": 4, "utterances": 12, "steps": 15}
+    assert set(model.card["validation_eer"]) == {"dev"}
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(corpus, unbroken, tmp_path) -> None:
+    output = tmp_path / "killed"
+    command = [sys.executable, "-m", "voxid.cli", "train", "speaker/ecapa_tdnn", *overrides(corpus, output)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 300
+        while len(epochs(output)) < 2 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    assert not (output / "model.safetensors").exists()
+    with pytest.raises(ConfigError, match=r"trainer\.resume=true"):
+        train(corpus, output)
+    train(corpus, output, "trainer.resume=true")
+    assert epochs(output) == epochs(unbroken)
+    one, other = (
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for folder in (unbroken, output)
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_workers_do_not_change_the_batches(corpus, unbroken, tmp_path) -> None:
+    train(corpus, tmp_path / "workers", "data.workers=2")
+    assert epochs(tmp_path / "workers") == epochs(unbroken)
+
+
+def test_fine_tuning_starts_from_a_model(corpus, unbroken, tmp_path) -> None:
+    init = f"init={unbroken}/model.safetensors"
+    train(
+        corpus, tmp_path / "tuned", init, "trainer.epochs=1", "optimizer.lr=0.0", "optimizer.weight_decay=0.0", "data.batches=1"
+    )
+    one, other = load(unbroken, device="cpu"), load(tmp_path / "tuned", device="cpu")
+    assert torch.equal(one.projection.weight, other.projection.weight)
+
+
+def test_embeddings_are_centred_inside_the_model(corpus, unbroken, tmp_path) -> None:
+    def mean(model: torch.nn.Module) -> torch.Tensor:
+        waves = [
+            soundfile.read(corpus / f"s{speaker}_{take}.wav", dtype="float32")[0] for speaker in range(4) for take in range(3)
+        ]
+        with torch.inference_mode():
+            return model(torch.from_numpy(np.stack(waves))).mean(dim=0)
+
+    assert float(mean(load(unbroken, device="cpu")).abs().max()) < 1e-5
+    train(corpus, tmp_path / "plain", "center=false", "trainer.epochs=1", "data.batches=1")
+    assert float(mean(load(tmp_path / "plain", device="cpu")).abs().max()) > 1e-3
+
+
+def test_a_checkpoint_brings_its_classes(corpus, unbroken, tmp_path) -> None:
+    init = f"init={unbroken}/model.safetensors"
+    still = ["trainer.epochs=1", "optimizer.lr=0.0", "data.batches=1", "data.speeds=[1.0]", "where.speaker=[s1,s3]"]
+    train(
+        corpus, tmp_path / "fewer", f"init={unbroken}/checkpoints/last.ckpt", *still
+    )  # its speeds and half its speakers dropped
+    old, new = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (unbroken, tmp_path / "fewer"))
+    assert new["speakers"] == ["s1", "s3"]
+    assert torch.equal(new["state_dict"]["loss.weight"], old["state_dict"]["loss.weight"][[1, 3]])
+    with pytest.raises(ConfigError, match="do not fit"):
+        train(corpus, tmp_path / "wide", init, "model.embedding_dim=17")
+    for content in (b"", b"junk", b"PK\x03\x04"):
+        (tmp_path / "bad.ckpt").write_bytes(content)
+        with pytest.raises(ConfigError, match="not a checkpoint"):
+            train(corpus, tmp_path / "bad", f"init={tmp_path}/bad.ckpt")
+
+
+def test_a_damaged_checkpoint_is_named(corpus, unbroken, tmp_path) -> None:
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    whole = (unbroken / "checkpoints" / "last.ckpt").read_bytes()
+    for cut in (0, 10, len(whole) // 2, len(whole) - 1):
+        last.write_bytes(whole[:cut])
+        with pytest.raises(ConfigError, match="take an earlier one"):
+            train(corpus, tmp_path / "run", "trainer.resume=true")
+
+
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp"])
+@pytest.mark.slow
+def test_two_processes_train_together(corpus, tmp_path, strategy: str) -> None:
+    command = [sys.executable, "-m", "voxid.cli", "train", "speaker/ecapa_tdnn"]
+    command += overrides(corpus, tmp_path / strategy, f"trainer.strategy={strategy}", "trainer.devices=2", "trainer.epochs=2")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(epochs(tmp_path / strategy)) == 2
+    assert load(tmp_path / strategy, device="cpu").card["training"]["steps"] == 6
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("optimizer.learning_rate=1", "learning_rate"),
+        ("optimizer.name=adamx", "did you mean 'adam"),
+        ("schedule.name=cosin", "did you mean 'cosine'"),
+        ("model.backbone.name=ecapa_tdn", "did you mean 'ecapa_tdnn'"),
+        ("model.backbone.width=3", "unknown argument 'width'"),
+        ("model.backbone.channels=12", "multiple of scale"),
+        ("loss.name=aam", "did you mean 'aam_softmax'"),
+        ("data.batch_size=1", "batch_size"),
+        ("data.balance=2", "balance"),
+        ("augment.noise_probability=1", "noise_probability"),
+        ("task=speakr", "unknown task"),
+        ("trainer.precision=8-bit", "precision"),
+        ("trainer.accelerator=quantum", "accelerator"),
+        ("trainer.strategy=dpd", "strategy"),
+    ],
+)
+def test_mistakes_in_a_recipe_are_named(corpus, tmp_path, override: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        train(corpus, tmp_path / "run", override)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_speakers_in_training_and_validation_are_refused(corpus, tmp_path) -> None:
+    with pytest.raises(DataError, match="trained on") as caught:
+        fit(load_recipe("speaker/ecapa_tdnn", [*overrides(corpus, tmp_path / "run"), "where.split=[train,dev]"]))
+    assert caught.value.code == "E_OVERLAP"
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(corpus, tmp_path) -> None:
+    with pytest.raises(ModelError, match=r"lower optimizer\.lr") as caught:
+        train(corpus, tmp_path / "run", "optimizer={name: sgd, lr: 1.0e+38}", "trainer.gradient_clip=null")
+    assert caught.value.code == "E_NOT_FINITE"

@@ -1,0 +1,231 @@
+"""prepare: a folder of recordings -> a manifest."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from voxid.data.kaldi import is_kaldi, read_kaldi
+from voxid.data.manifest import Utterance, write_manifest
+from voxid.data.measure import Reject, measure
+from voxid.data.scan import scan
+from voxid.data.table import write_table
+from voxid.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepare` found.
+
+    Args:
+        output: The manifest.
+        utterances, speakers: How many of each are in it.
+        hours: Sum of the durations.
+        rejected: How many recordings were left out, by the code of the reason.
+        rejected_list: CSV ``path,code,reason`` of them; None when there is none.
+    """
+
+    output: str
+    utterances: int
+    speakers: int
+    hours: float
+    rejected: dict[str, int]
+    rejected_list: str | None
+
+    def describe(self) -> str:
+        """The result in one sentence."""
+        text = f"{self.output}: {self.utterances} utterances of {self.speakers} speakers, {self.hours:.2f} h"
+        return text + (f"; left out {_counts(self.rejected)}, see {self.rejected_list}" if self.rejected else "")
+
+
+class _Source(NamedTuple):
+    name: str  # relative to the scanned folder
+    path: Path
+    speaker: str | None
+    extra: Mapping[str, str]
+    reject: Reject | None
+
+
+def prepare(
+    folder: str | Path,
+    *,
+    output: str | Path,
+    root: str | Path | None = None,
+    speaker_part: int = 0,
+    speaker_regex: str | None = None,
+    min_duration: float = 0.0,
+    max_duration: float = math.inf,
+    strict: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Prepared:
+    """Find the recordings of a folder, measure them and write a manifest ``path,speaker,duration``.
+
+    A recording that cannot be used is left out and listed, with the code of the reason, in a second file: ``train.rejected.csv``
+    beside ``train.csv``. The same folder gives the same manifest. A Kaldi data folder (wav.scp and utt2spk) is read as such.
+
+    Args:
+        folder: Searched at any depth.
+        output: The manifest to write, CSV.
+        root: The folder that its paths are relative to; by default that of `output`, where a reader looks first.
+        speaker_part: Which part of the path below `folder` is the speaker, from 0 at the left or from -1 at the right; -1 is the
+            file's name without its suffix, -2 the folder that it lies in.
+        speaker_regex: Instead of `speaker_part`: a regular expression with a group ``speaker``, searched in the path below
+            `folder`.
+        min_duration, max_duration: Shorter and longer recordings are left out; in seconds.
+        strict: Also leave out recordings that can be read, but with a warning (cut off, channels that differ, ...).
+        workers: Threads that decode; by default one a processor, at most 8.
+        progress: A bar on stderr, where that is a terminal.
+
+    Raises:
+        ConfigError: A speaker rule or durations that make no sense.
+        DataError: ``E_NOT_FOUND``, ``E_EMPTY`` (no recording, or none that can be used), ``E_WRITE``, ``E_DISK_FULL``.
+    """
+    folder, output = Path(folder), Path(output)
+    if not 0 <= min_duration <= max_duration:
+        raise ConfigError(f"expected 0 <= min_duration <= max_duration, got {min_duration} and {max_duration}")
+    rule = speaker_rule(speaker_part, speaker_regex)
+    check_place(output)
+    if is_kaldi(folder) and (speaker_part != 0 or speaker_regex is not None):
+        raise ConfigError(f"{folder} is a Kaldi data folder, whose utt2spk names the speakers: leave out the speaker rule")
+    sources = _sources(folder, rule)
+    readable = [source.path for source in sources if source.reject is None]
+    rows: list[Utterance] = []
+    rejects: list[tuple[str, str, str]] = []
+    with closing(measure(readable, strict=strict, workers=workers, progress=progress)) as answers:
+        for source in sources:
+            answer = source.reject or next(answers)
+            if isinstance(answer, float):
+                answer = _out_of_range(answer, min_duration, max_duration) or answer
+            if isinstance(answer, Reject):
+                rejects.append((source.name.encode(errors="backslashreplace").decode(), *answer))
+            else:
+                rows.append(Utterance(source.path, source.speaker or "", round(answer, 6), source.extra))
+    return _written(folder, output, root, rows, rejects)
+
+
+def speaker_rule(part: int = 0, regex: str | None = None) -> Callable[[str], str | None]:
+    """From a relative path to its speaker, or to None where the rule finds none.
+
+    Raises:
+        ConfigError: Not a regular expression, or one without a group ``speaker``.
+
+    Example:
+        >>> speaker_rule(-2)("dev/anna/1.wav"), speaker_rule()("1.wav")
+        ('anna', None)
+        >>> speaker_rule(regex=r"(?P<speaker>[a-z]+)_")("x/ben_01.wav")
+        'ben'
+    """
+    if regex is None:
+        return lambda name: _part(name, part)
+    try:
+        pattern = re.compile(regex)
+    except re.error as error:
+        raise ConfigError(f"speaker_regex {regex!r} is no regular expression: {error}") from error
+    if "speaker" not in pattern.groupindex:
+        raise ConfigError(f"speaker_regex {regex!r} has no group 'speaker'; write it as in '(?P<speaker>[^/]+)/'")
+
+    def find(name: str) -> str | None:
+        found = pattern.search(name)
+        return found["speaker"] or None if found else None
+
+    return find
+
+
+def check_place(output: Path) -> None:
+    """Say before the work, not after it, that a file cannot be written there.
+
+    Raises:
+        DataError: ``E_WRITE``.
+    """
+    if os.path.exists(output) and not output.is_file():  # noqa: PTH110 - Path.exists() raises on a name that is too long
+        raise DataError(f"{output}: is there and is not a file; choose another name", "E_WRITE")
+    if not os.path.isdir(output.parent):  # noqa: PTH112
+        raise DataError(f"{output}: {output.parent} is no folder; make it first", "E_WRITE")
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise DataError(f"{output}: {output.parent} cannot be written to; choose another place", "E_WRITE")
+
+
+def _part(name: str, part: int) -> str | None:
+    parts = [*PurePosixPath(name).parts[:-1], PurePosixPath(name).stem]
+    folders = len(parts) - 1
+    # Counted from the left it must be a folder: a file beside the speakers' folders is nobody's.
+    return parts[part] if -len(parts) <= part < folders else None
+
+
+def _sources(folder: Path, rule: Callable[[str], str | None]) -> list[_Source]:
+    if not os.path.isdir(folder):  # noqa: PTH112 - as above
+        is_file = os.path.isfile(folder)  # noqa: PTH113
+        hint = "is a file; for trial lists type: voxid prepare trials" if is_file else "there is no such folder"
+        raise DataError(f"{folder}: {hint}", "E_NOT_FOUND")
+    if is_kaldi(folder):
+        lines = [(line, _kaldi_path(folder, line.source)) for line in read_kaldi(folder)]
+        return [_source(line.source, path, line.speaker, {"id": line.utterance}) for line, path in lines]
+    base = Path(os.path.realpath(folder))
+    sources = [_source(name, base / name, rule(name), {}) for name in scan(base)]
+    if not sources:
+        raise DataError(f"{folder}: no recording in it (wav, flac, mp3, ogg, opus, m4a ...)", "E_EMPTY")
+    return sources
+
+
+def _source(name: str, path: Path, speaker: str | None, extra: Mapping[str, str]) -> _Source:
+    reject = None
+    if name.rstrip().endswith("|"):
+        reject = Reject("E_COMMAND", "a command, and commands are never run; convert the recordings first")
+    elif not _is_text(name):
+        reject = Reject("E_NAME", "the name is not UTF-8; rename the file")
+    elif not speaker:
+        reject = Reject("E_SPEAKER", "the rule finds no speaker in the path; see --speaker-part and --speaker-regex")
+    return _Source(name, path, speaker, extra, reject)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _kaldi_path(folder: Path, source: str) -> Path:
+    # Kaldi means the folder where its scripts run; people also ship wav.scp beside the recordings.
+    beside = folder / source
+    return Path(os.path.abspath(beside if beside.exists() else source))  # noqa: PTH100 - resolve() would follow links
+
+
+def _out_of_range(duration: float, least: float, most: float) -> Reject | None:
+    if duration < least:
+        return Reject("E_TOO_SHORT", f"{duration:.3f} s; asked for {least:g} s or more")
+    if duration > most:
+        return Reject("E_TOO_LONG", f"{duration:.3f} s; asked for {most:g} s or less")
+    return None
+
+
+def _written(
+    folder: Path, output: Path, root: str | Path | None, rows: Sequence[Utterance], rejects: Sequence[tuple[str, str, str]]
+) -> Prepared:
+    listed = output.with_name(output.name.removesuffix(".csv") + ".rejected.csv")
+    codes = dict(sorted(Counter(code for _, code, _ in rejects).items()))
+    if rejects:
+        write_table(listed, ["path", "code", "reason"], rejects)
+    if not rows:
+        name, _, reason = rejects[0]
+        first = f"the first: {name}: {reason}"
+        raise DataError(f"{folder}: no recording can be used: {_counts(codes)}, see {listed}; {first}", "E_EMPTY")
+    write_manifest(output, rows, root=root)
+    if not rejects:
+        listed.unlink(missing_ok=True)  # that of an earlier run would be taken for this one's
+    hours = sum(row.duration for row in rows) / 3600
+    speakers = len({row.speaker for row in rows})
+    return Prepared(str(output), len(rows), speakers, round(hours, 4), codes, str(listed) if rejects else None)
+
+
+def _counts(codes: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {code}" for code, number in codes.items())

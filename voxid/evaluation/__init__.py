@@ -1,0 +1,1 @@
+"""Lists -> tables: trial lists through the pipelines and the metrics."""

@@ -1,0 +1,107 @@
+"""What an evaluation found: as a frozen result, as text, as JSON, and its scores line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from voxid.atomic import replacing
+from voxid.data.trials import Trial, write_trials
+from voxid.errors import DataError
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Error rates of a model on a trial list; rates are fractions, lower is better.
+
+    Args:
+        model: Name and sha256 of the model, and its D.
+        trial_list: The list, as it was named.
+        eer: Equal error rate.
+        eer_interval: 95 % of the EERs of drawn speakers lie between; None where speakers are not known or none were drawn.
+        min_dcf_001, min_dcf_0001: Minimum normalised detection cost at target priors of 0.01 and 0.001.
+        act_dcf: Actual normalised detection cost at 0.01, where the model's card has a calibration.
+        threshold: The one of the model's card, if any, set elsewhere (`threshold_source`); `far` and `frr` are the false accept
+            and false reject rates at it, here.
+        num_trials, num_targets, num_nontargets, num_files: What was scored.
+        num_speakers: Speakers of these trials, None where not known; `speakers_from` says whence, or why not.
+        skipped_files, skipped_trials: What was left out because a recording could not be used.
+        bootstrap, seed: Of the interval.
+        warnings: What a reader of the figures must know.
+    """
+
+    model: Mapping[str, Any]
+    trial_list: str
+    eer: float
+    eer_interval: tuple[float, float] | None
+    min_dcf_001: float
+    min_dcf_0001: float
+    act_dcf: float | None
+    threshold: float | None
+    threshold_source: str | None
+    far: float | None
+    frr: float | None
+    num_trials: int
+    num_targets: int
+    num_nontargets: int
+    num_files: int
+    num_speakers: int | None
+    speakers_from: str
+    skipped_files: int
+    skipped_trials: int
+    bootstrap: int
+    seed: int
+    warnings: tuple[str, ...]
+
+    def describe(self) -> str:
+        """The result as text, a line a figure; rates in per cent."""
+        speakers = "unknown" if self.num_speakers is None else self.num_speakers
+        rows = [
+            ("model", _model(self)),
+            ("trials", f"{self.num_trials}: {self.num_targets} target, {self.num_nontargets} non-target"),
+            ("recordings", f"{self.num_files} of {speakers} speakers"),
+            ("EER", _percent(self.eer) + _interval(self)),
+            ("minDCF(0.01)", f"{self.min_dcf_001:.3f}"),
+            ("minDCF(0.001)", f"{self.min_dcf_0001:.3f}"),
+        ]
+        if self.act_dcf is not None:
+            rows.append(("actDCF(0.01)", f"{self.act_dcf:.3f}"))
+        if self.far is not None and self.frr is not None:
+            at = f"at {self.threshold:.4f}, {self.threshold_source}"
+            rows.append(("FAR / FRR", f"{_percent(self.far)} / {_percent(self.frr)}   {at}"))
+        rows += [("warning", text) for text in self.warnings]
+        return "\n".join(f"{name:<15}{value}" for name, value in rows)
+
+
+def write_report(path: str | Path, result: Evaluation) -> None:
+    """Write all fields as JSON, whole or not at all."""
+    with replacing(path, DataError) as temporary:
+        temporary.write_text(json.dumps(asdict(result), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_scores(path: str | Path, trials: Iterable[Trial], scores: NDArray) -> None:
+    """Write ``enrol test score target|nontarget``, a line a trial (wespeaker's order), whole or not at all."""
+    # str() of a float32 is the shortest text that reads back as the same float32.
+    scored = [trial._replace(score=float(str(score))) for trial, score in zip(trials, scores, strict=True)]
+    write_trials(path, scored, format="wespeaker")
+
+
+def _model(result: Evaluation) -> str:
+    digest = result.model.get("sha256")
+    return (result.model.get("name") or "unnamed") + (f" (sha256 {digest[:12]})" if digest else "")
+
+
+def _interval(result: Evaluation) -> str:
+    if result.eer_interval is None:
+        return ""
+    low, high = result.eer_interval
+    return f"   95 % interval {_percent(low)} to {_percent(high)} ({result.bootstrap} draws of {result.num_speakers} speakers)"
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.2f} %"

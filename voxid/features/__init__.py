@@ -1,0 +1,4 @@
+"""Waveform -> frames, differentiable modules: [B, T] -> [B, F, N] (time last), padding given by `lengths` [B] in samples.
+
+A front-end tells its height F as `num_bins`, its rate as `sample_rate`, and the frames of a length as `num_frames`.
+"""

@@ -1,0 +1,71 @@
+"""What each project's chain sets differently from voxid's defaults (`options.py`). Three tables: a filter bank takes the
+spectrum's row and its own, an MFCC all three.
+
+Facts: Kaldi's compute-*-feats, torchaudio's MelSpectrogram and MFCC, SpeechBrain's Fbank, MFCC and spkrec-ecapa-voxceleb
+recipe, wespeaker's and 3D-Speaker's processors, thuhcsi/torch_speaker's audio/feature.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Presets = dict[str, dict[str, Any]]
+
+_KALDI = {"window": "povey", "normalize": "none"}
+# Torch's short-time Fourier transform on the bare waveform.
+_TORCH = {
+    "n_fft": 400,
+    "periodic": True,
+    "scale": 1.0,
+    "remove_dc": False,
+    "preemphasis": 0.0,
+    "log": "none",
+    "normalize": "none",
+}
+
+SPECTROGRAM: Presets = {
+    "voxid": {},
+    "kaldi": _KALDI,
+    "torchaudio": {**_TORCH, "frame_shift": 12.5, "window": "hann", "edges": "reflect"},
+    "speechbrain": {**_TORCH, "edges": "zero"},
+    "wespeaker": {},
+    "3dspeaker": {"window": "povey", "scale": 1.0},
+    "torch_speaker": {
+        "periodic": True,
+        "edges": "reflect",
+        "scale": 1.0,
+        "remove_dc": False,
+        "preemphasis_on": "signal",
+        "power": 1,
+        "log_floor": 0.0,
+        "log_offset": 1e-9,
+        "normalize": "instance",
+    },
+}
+_WHOLE_BAND = {"low": 0.0, "high": 0.0}
+_DB = {"log": "db", "log_floor": 1e-10, "top_db": 80.0}
+
+FBANK: Presets = {
+    "voxid": SPECTROGRAM["voxid"],
+    "kaldi": {**SPECTROGRAM["kaldi"], "num_mel_bins": 23, "high": 0.0},
+    "torchaudio": {**SPECTROGRAM["torchaudio"], **_WHOLE_BAND, "num_mel_bins": 128, "filter_shape": "hz"},
+    "speechbrain": {**SPECTROGRAM["speechbrain"], **_WHOLE_BAND, **_DB, "filter_shape": "symmetric", "normalize": "mean"},
+    "wespeaker": {**SPECTROGRAM["wespeaker"], "high": 0.0},
+    "3dspeaker": {**SPECTROGRAM["3dspeaker"], "high": 0.0},
+    "torch_speaker": {
+        **SPECTROGRAM["torch_speaker"],
+        **_WHOLE_BAND,
+        "num_mel_bins": 64,
+        "mel_scale": "slaney",
+        "mel_norm": "slaney",
+        "filter_shape": "hz",
+        "log_first": True,
+    },
+}
+
+MFCC: Presets = {
+    "voxid": FBANK["voxid"],
+    "kaldi": {**FBANK["kaldi"], "num_ceps": 13, "use_energy": True},
+    "torchaudio": {**FBANK["torchaudio"], **_DB, "num_ceps": 40, "lifter": 0.0},
+    "speechbrain": {**FBANK["speechbrain"], "num_mel_bins": 23, "num_ceps": 20, "lifter": 0.0, "normalize": "none"},
+}

@@ -1,0 +1,1 @@
+"""Losses. A speaker loss takes embeddings [B, D] and labels [B] and returns the loss [] and its logits [B, K]."""

@@ -1,0 +1,1 @@
+"""Scores -> numbers: functions first; direction and unit in line one."""

@@ -1,0 +1,1 @@
+"""Learned nets. Each sub-room states its promise in its own docstring."""

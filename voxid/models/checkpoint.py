@@ -1,0 +1,131 @@
+"""A model in one .safetensors file: name, arguments, front-end, weights and card. Reading it runs no code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from voxid import registry
+from voxid.atomic import replacing
+from voxid.errors import ConfigError, ModelError
+
+FORMAT = 1  # of the metadata below; a reader refuses a newer one
+
+
+def save(
+    model: nn.Module, path: str | Path, *, card: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write a model and its card as one file, whole or not at all.
+
+    Args:
+        model: A net whose `spec` names its kind and how it is built.
+        path: Where to; the name ends in .safetensors.
+        card: Facts for people and programs: data, licence, recipe, figures, threshold.
+        dtype: Of the stored floating-point weights; float32 keeps every bit, float16 halves the file.
+
+    Raises:
+        ModelError: ``E_FORMAT`` for another suffix, ``E_DISK_FULL`` or ``E_WRITE``.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ModelError(f"{path}: a model file ends in .safetensors", "E_FORMAT")
+    metadata = {"format": FORMAT, "kind": "speaker", "model": model.spec, "card": dict(card or {})}
+    tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
+    with replacing(path, ModelError) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={"voxid": json.dumps(metadata)})
+        except SafetensorError as error:
+            # safetensors hides the errno of a failed write in its text
+            number = 28 if "No space left" in str(error) or "os error 28" in str(error) else 5
+            raise OSError(number, str(error)) from error
+
+
+def load(path: str | Path, *, imports: bool = False) -> nn.Module:
+    """Rebuild a model, in eval mode and in float32; its card is the attribute `card`.
+
+    Args:
+        path: A file that `save` wrote.
+        imports: Allow parts that go by an import path. Importing runs code: only for files that you trust.
+
+    Raises:
+        ModelError: ``E_NOT_FOUND``, ``E_FORMAT`` (not ours, damaged, newer), ``E_IMPORT`` or ``E_SHAPE``.
+    """
+    path = Path(path)
+    metadata, tensors = _read(path)
+    if not imports and (dotted := _dotted(metadata["model"])):
+        raise ModelError(
+            f"{path}: built from {dotted!r}, which would be imported, and importing runs code. "
+            "If you trust the file, load it with imports=True",
+            "E_IMPORT",
+        )
+    try:
+        model = registry.build(metadata["kind"], metadata["model"])
+        model.load_state_dict(
+            {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        )
+    except (ConfigError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{path}: its weights do not fit its description: {reason[:300]}", "E_SHAPE") from error
+    model.card = dict(metadata["card"], sha256=fingerprint(path))
+    return model.eval()
+
+
+def fingerprint(path: str | Path) -> str:
+    """SHA-256 of the file, in hex."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such model file", "E_NOT_FOUND")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get("voxid", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, ValueError, OSError) as error:
+        raise ModelError(f"{path}: {_guess(path)}", "E_FORMAT") from error
+    if not isinstance(metadata, dict) or not {"format", "kind", "model", "card"} <= metadata.keys():
+        raise ModelError(f"{path}: a .safetensors file, but not a model of voxid (no description inside)", "E_FORMAT")
+    if metadata["format"] != FORMAT:
+        raise ModelError(f"{path}: model format {metadata['format']}, this voxid reads {FORMAT}; update voxid", "E_FORMAT")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelError(f"{path}: the weights {name!r} hold NaN or infinity; take an earlier checkpoint", "E_FORMAT")
+    return metadata, tensors
+
+
+def _guess(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head[:2] == b"PK" or head[:1] == b"\x80":
+        return (
+            "a pickle (PyTorch .pt, .bin, .ckpt), which is not opened: it could run code. Expected a .safetensors model of voxid"
+        )
+    return "not a .safetensors file, or a damaged one. Expected a model of voxid"
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+
+
+def _dotted(spec: Any) -> str | None:
+    """The first part inside a description that goes by an import path."""
+    if isinstance(spec, Mapping):
+        name = spec.get("name")
+        if isinstance(name, str) and "." in name:
+            return name
+        return next((found for value in spec.values() if (found := _part(value))), None)
+    return None
+
+
+def _part(value: Any) -> str | None:
+    return value if isinstance(value, str) and "." in value else _dotted(value)

@@ -1,0 +1,98 @@
+"""Blocks and masked statistics that several nets share. Masks are [B, 1, N]: 1 for a frame of speech, 0 for padding."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def frame_mask(lengths: Tensor, num_frames: int) -> Tensor:
+    """Mask [B, 1, N] of the frames that belong to each item.
+
+    Args:
+        lengths: Frames of each item [B].
+        num_frames: N.
+
+    Example:
+        >>> frame_mask(torch.tensor([1, 3]), 3)[:, 0]
+        tensor([[ True, False, False],
+                [ True,  True,  True]])
+    """
+    return (torch.arange(num_frames, device=lengths.device) < lengths[:, None]).unsqueeze(1)
+
+
+def masked_mean(x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over time, without the padding: [B, C, N] -> [B, C, 1]."""
+    if mask is None:
+        return x.mean(dim=2, keepdim=True)
+    return (x * mask).sum(dim=2, keepdim=True) / mask.sum(dim=2, keepdim=True).clamp(min=1)
+
+
+def masked_std(x: Tensor, mean: Tensor, mask: Tensor | None = None, *, unbiased: bool = False, floor: float = 1e-10) -> Tensor:
+    """Standard deviation over time, without the padding: [B, C, N] -> [B, C, 1].
+
+    The variance has a floor under its square root: constant input gives a finite gradient.
+    """
+    squares = (x - mean).square()
+    if mask is None:
+        count = torch.tensor(float(x.shape[2]), device=x.device)
+        total = squares.sum(dim=2, keepdim=True)
+    else:
+        count = mask.sum(dim=2, keepdim=True)
+        total = (squares * mask).sum(dim=2, keepdim=True)
+    return (total / (count - 1 if unbiased else count).clamp(min=1)).add(floor).sqrt()
+
+
+class ConvReluNorm(nn.Module):
+    """CRB: one-dimensional convolution, ReLU, BatchNorm; the length stays: [B, C, N] -> [B, C', N]."""
+
+    def __init__(self, inputs: int, outputs: int, kernel_size: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        padding = (kernel_size - 1) // 2 * dilation
+        self.conv = nn.Conv1d(inputs, outputs, kernel_size, dilation=dilation, padding=padding)
+        self.bn = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        # Padding must look to the kernel as the edge of the item looks when it is alone: zeros.
+        if mask is not None and self.conv.kernel_size[0] > 1:
+            x = x * mask
+        return self.bn(torch.relu(self.conv(x)))
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by a gate that sees the mean over time: [B, C, N] -> [B, C, N].
+
+    Hu et al., "Squeeze-and-excitation networks", CVPR 2018.
+    """
+
+    def __init__(self, channels: int, bottleneck: int = 128) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(channels, bottleneck)
+        self.linear2 = nn.Linear(bottleneck, channels)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        gate = masked_mean(x, mask).squeeze(2)
+        gate = torch.sigmoid(self.linear2(torch.relu(self.linear1(gate))))
+        return x * gate.unsqueeze(2)
+
+
+class Res2Conv(nn.Module):
+    """Dilated convolution in `scale` groups of channels, each adding the one before: [B, C, N] -> [B, C, N].
+
+    The last group passes unchanged.  Gao et al., "Res2Net", TPAMI 2021.
+    """
+
+    def __init__(self, channels: int, kernel_size: int = 3, dilation: int = 1, scale: int = 8) -> None:
+        super().__init__()
+        if scale < 2 or channels % scale:
+            raise ValueError(f"channels must be a multiple of scale >= 2, got channels {channels} and scale {scale}")
+        width = channels // scale
+        self.scale = scale
+        self.groups = nn.ModuleList(ConvReluNorm(width, width, kernel_size, dilation) for _ in range(scale - 1))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        pieces = x.chunk(self.scale, dim=1)
+        done: list[Tensor] = []
+        for piece, group in zip(pieces[:-1], self.groups, strict=True):
+            done.append(group(piece + done[-1] if done else piece, mask))
+        return torch.cat([*done, pieces[-1]], dim=1)

@@ -1,0 +1,103 @@
+"""The speaker encoder: front-end . backbone . pooling . projection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from voxid import registry
+from voxid.errors import ModelError
+from voxid.models.layers import frame_mask
+from voxid.registry import register
+
+
+@register("speaker", "speaker_encoder")
+class SpeakerEncoder(nn.Module):
+    """Waveforms [B, T] -> embeddings [B, D], not normalised to unit length.
+
+    Args:
+        frontend: Features, e.g. ``{"name": "fbank", "num_mel_bins": 80}``.
+        backbone: Frames, e.g. ``{"name": "ecapa_tdnn", "channels": 512}``.
+        pooling: One vector, e.g. ``{"name": "asp", "context": True}``.
+        embedding_dim: D.
+        embedding_norm: BatchNorm after the last linear layer.
+
+    Example:
+        >>> encoder = SpeakerEncoder(backbone={"name": "ecapa_tdnn", "channels": 16}).eval()
+        >>> encoder(torch.randn(2, 16000)).shape
+        torch.Size([2, 192])
+    """
+
+    def __init__(
+        self,
+        frontend: str | Mapping[str, Any] = "fbank",
+        backbone: str | Mapping[str, Any] = "ecapa_tdnn",
+        pooling: str | Mapping[str, Any] = "asp",
+        embedding_dim: int = 192,
+        embedding_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.spec = {
+            "name": "speaker_encoder",
+            "frontend": frontend,
+            "backbone": backbone,
+            "pooling": pooling,
+            "embedding_dim": embedding_dim,
+            "embedding_norm": embedding_norm,
+        }
+        self.card: dict[str, Any] = {}
+        self.embedding_dim = embedding_dim
+        self.frontend = registry.build("frontend", frontend)
+        self.backbone = registry.build("backbone", backbone, input_dim=self.frontend.num_bins)
+        self.pooling = registry.build("pooling", pooling, channels=self.backbone.output_dim)
+        self.norm = nn.BatchNorm1d(self.pooling.output_dim)
+        self.projection = nn.Linear(self.pooling.output_dim, embedding_dim)
+        self.embedding_norm = nn.BatchNorm1d(embedding_dim) if embedding_norm else nn.Identity()
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of the waveforms that the net expects, in Hz."""
+        return int(self.frontend.sample_rate)
+
+    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Embeddings [B, D] of waveforms [B, T]; `lengths` [B] in samples when items are padded at their end.
+
+        Raises:
+            ModelError: ``E_SHAPE``, a waveform that is not [B, T], or lengths that do not fit it.
+        """
+        check_waveform(waveform, lengths)
+        features = self.frontend(waveform, lengths)
+        mask = None if lengths is None else frame_mask(self.frontend.num_frames(lengths), features.shape[2])
+        return self.embed_features(features, mask)
+
+    def embed_features(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Embeddings [B, D] of features [B, F, N]: the part of the net behind its front-end."""
+        pooled = self.pooling(self.backbone(features, mask), mask)
+        return self.embedding_norm(self.projection(self.norm(pooled)))
+
+    @torch.no_grad()
+    def subtract(self, mean: Tensor) -> None:
+        """Move all embeddings by -`mean` [D], inside the last layer: cosines then are those of centred embeddings."""
+        last = self.embedding_norm if isinstance(self.embedding_norm, nn.BatchNorm1d) else self.projection
+        last.bias.sub_(mean.to(last.bias))
+
+
+def check_waveform(waveform: Tensor, lengths: Tensor | None) -> None:
+    """Raise `ModelError` unless `waveform` is a float [B, T] and `lengths` an integer [B] within 1 ... T."""
+    if waveform.ndim != 2 or not waveform.is_floating_point():
+        raise ModelError(
+            f"expected a float waveform [B, T], got {waveform.dtype} {list(waveform.shape)}; "
+            "one recording goes in as waveform[None], several channels one by one",
+            "E_SHAPE",
+        )
+    if waveform.shape[1] == 0:
+        raise ModelError("expected a waveform [B, T] with T >= 1, got no samples", "E_SHAPE")
+    if lengths is None:
+        return
+    if lengths.shape != waveform.shape[:1] or lengths.is_floating_point():
+        raise ModelError(f"expected integer lengths [{waveform.shape[0]}], got {lengths.dtype} {list(lengths.shape)}", "E_SHAPE")
+    if not bool(((lengths >= 1) & (lengths <= waveform.shape[1])).all()):
+        raise ModelError(f"lengths must lie within 1 ... {waveform.shape[1]} samples, got {lengths.tolist()}", "E_SHAPE")

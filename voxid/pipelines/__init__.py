@@ -1,0 +1,1 @@
+"""The verbs: a file or a waveform -> a small frozen result. One verb, one file."""

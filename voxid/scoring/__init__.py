@@ -1,0 +1,1 @@
+"""Embeddings -> scores: pure maths, no files. Higher = same speaker."""

@@ -1,0 +1,1 @@
+"""One loop, many tasks: a recipe -> a trained model. Needs the extra `train`."""

@@ -1,0 +1,244 @@
+"""From a recipe to a trained model: one run folder with recipe, log, checkpoints, figures and the model file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.utils.data import DataLoader
+
+from voxid import __version__, registry
+from voxid.atomic import replacing
+from voxid.config import dump_recipe, load_recipe
+from voxid.errors import ConfigError
+from voxid.metrics.detection import eer
+from voxid.metrics.operating_points import operating_points
+from voxid.models import checkpoint
+from voxid.training.callbacks import AtomicCheckpointIO, History, Progress
+from voxid.training.corpus import Corpus, augmenter, refuse_overlap, training_corpus, validation_trials
+from voxid.training.resume import read_checkpoint
+from voxid.training.speaker import SpeakerTask, mean_embedding
+
+log = logging.getLogger("voxid")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left: the run folder, the model file, and its mean EER on the validation lists."""
+
+    output: str
+    model: str
+    speakers: int
+    utterances: int
+    steps: int
+    eer: float | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The section `trainer` of a recipe."""
+
+    epochs: int
+    accelerator: str = "auto"
+    devices: str | int = "auto"
+    strategy: str = "auto"
+    precision: str = "32-true"
+    gradient_clip: float | None = 5.0
+    save_top: int = 3
+    compile: bool = False
+    threads: int | None = None
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ConfigError(f"trainer: epochs must be 1 or more, got {self.epochs}")
+
+
+def train(recipe: str | Path | Mapping[str, Any], *overrides: str) -> Trained:
+    """Train a model: the verb `train`.
+
+    Args:
+        recipe: A name (`config.recipe_names`), a YAML file, or a recipe as plain data.
+        overrides: ``key=value`` with dots for depth.
+
+    Raises:
+        ConfigError: Unknown recipe, key or value.
+        DataError: Manifests or trials that do not hold together.
+    """
+    return fit(recipe if isinstance(recipe, Mapping) else load_recipe(recipe, overrides))
+
+
+def fit(recipe: Mapping[str, Any]) -> Trained:
+    """Train the model of a recipe and write it to ``OUTPUT/model.safetensors``.
+
+    Args:
+        recipe: Plain data, as `config.load_recipe` gives it.
+
+    Raises:
+        ConfigError: An unknown key, or a run folder that holds another run.
+        DataError: Manifests or trials that do not hold together.
+    """
+    registry.check(_fit, recipe, "recipe")
+    return _fit(**recipe)
+
+
+def _fit(
+    manifest: Any,
+    output: str,
+    model: Mapping[str, Any],
+    loss: Mapping[str, Any],
+    data: Mapping[str, Any],
+    trainer: Mapping[str, Any],
+    *,
+    task: str = "speaker",
+    root: Any = None,
+    where: Mapping[str, Any] | None = None,
+    init: str | None = None,
+    seed: int = 0,
+    center: bool = True,
+    augment: Mapping[str, Any] | None = None,
+    specaugment: Mapping[str, Any] | None = None,
+    optimizer: Mapping[str, Any] | None = None,
+    schedule: Mapping[str, Any] | None = None,
+    margin_schedule: Mapping[str, Any] | None = None,
+    validation: Mapping[str, Any] | None = None,
+) -> Trained:
+    recipe = {name: value for name, value in locals().items() if value is not None}
+    if task != "speaker":
+        raise ConfigError(f"unknown task {task!r}: this version of voxid trains the task 'speaker'")
+    settings = registry.call(Settings, trainer, "trainer")
+    folder = Path(output)
+    last = _open_folder(folder, recipe, settings.resume)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    corpus = registry.call(training_corpus, {"manifest": manifest, "root": root, "where": where} | dict(data), "data")
+    every, lists = _validation(validation)
+    trial_sets = registry.call(validation_trials, lists | {"cache": data["cache"]}, "validation")
+    refuse_overlap(manifest, root, corpus, trial_sets)
+    lightning.seed_everything(seed, verbose=False)
+    speaker_task = SpeakerTask(
+        model,
+        loss,
+        corpus.speakers,
+        corpus.dataset.num_classes,
+        settings.epochs * corpus.batches,
+        augmenter=None if augment is None else registry.call(augmenter, augment, "augment"),
+        specaugment=specaugment,
+        optimizer=optimizer,
+        schedule=schedule,
+        margin_schedule=margin_schedule,
+        trial_sets=trial_sets,
+        seed=seed,
+        compile=settings.compile,
+        init=init,
+    )
+    log.info("%d utterances, %d speakers, %d classes", len(corpus.dataset), len(corpus.speakers), corpus.dataset.num_classes)
+    best = _run(speaker_task, corpus, folder, settings, every, last, seed)
+    return _export(speaker_task, corpus, folder, recipe, best)
+
+
+def _validation(section: Mapping[str, Any] | None) -> tuple[int, dict[str, Any]]:
+    lists = dict(section or {})
+    return int(lists.pop("every", 1)), lists
+
+
+def _open_folder(folder: Path, recipe: Mapping[str, Any], resume: bool) -> Path | None:
+    """Make the run folder; the checkpoint to resume from, or None."""
+    last = folder / "checkpoints" / "last.ckpt"
+    if last.is_file() and not resume:
+        raise ConfigError(f"{folder} holds a run already; go on with trainer.resume=true, or choose another output=FOLDER")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"output={folder}: cannot be made ({error.strerror})", "E_WRITE") from error
+    with replacing(folder / "recipe.yaml", ConfigError) as temporary:
+        temporary.write_text(dump_recipe(recipe))
+    handler = logging.FileHandler(folder / "train.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    for old in [old for old in log.handlers if isinstance(old, logging.FileHandler)]:
+        log.removeHandler(old)
+        old.close()
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    if not last.is_file():
+        return None
+    read_checkpoint(last)  # a damaged one is told before the data is loaded
+    return last
+
+
+def _run(task: SpeakerTask, corpus: Corpus, folder: Path, settings: Settings, every: int, last: Path | None, seed: int) -> Path:
+    """Train; the checkpoint with the best EER, or the last one where nothing was validated."""
+    saved = folder / "checkpoints"
+    callbacks = [Progress(), History(folder / "metrics.json")]
+    # Written after each epoch, whatever the EER says: what a resumed run starts from.
+    newest = ModelCheckpoint(saved, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+    top = ModelCheckpoint(saved, filename="{epoch}-{eer:.4f}", monitor="eer", save_top_k=settings.save_top, every_n_epochs=every)
+    arguments: dict[str, Any] = {
+        "max_epochs": settings.epochs,
+        "accelerator": settings.accelerator,
+        "devices": settings.devices,
+        "strategy": settings.strategy,
+        "precision": settings.precision,
+        "gradient_clip_val": settings.gradient_clip,
+        "check_val_every_n_epoch": every,
+        "num_sanity_val_steps": 0,
+        "callbacks": [*callbacks, *([top] if task.trial_sets else []), newest],
+        "logger": TensorBoardLogger(folder, name=None, version="tensorboard"),
+        "plugins": [AtomicCheckpointIO()],
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,
+        "log_every_n_steps": 20,
+    }
+    trainer = _trainer(arguments)
+    sampler = corpus.sampler(seed, trainer.global_rank, trainer.world_size)
+    batches = DataLoader(corpus.dataset, batch_size=None, sampler=sampler, num_workers=corpus.workers, persistent_workers=False)
+    lists: DataLoader[int] | None = None
+    if task.trial_sets:
+        lists = DataLoader(range(len(task.trial_sets)), batch_size=None)  # type: ignore[arg-type]
+    trainer.fit(task, batches, lists, ckpt_path=last, weights_only=True)
+    best = top.best_model_path if task.trial_sets else ""
+    return Path(best) if best else saved / "last.ckpt"
+
+
+def _trainer(arguments: dict[str, Any]) -> lightning.Trainer:
+    """Lightning's Trainer; a word that it does not know is a mistake in the recipe."""
+    try:
+        return lightning.Trainer(**arguments)
+    except (ValueError, MisconfigurationException) as error:
+        raise ConfigError(f"trainer: {' '.join(str(error).split())[:300]}") from error
+
+
+def _export(task: SpeakerTask, corpus: Corpus, folder: Path, recipe: Mapping[str, Any], best: Path) -> Trained:
+    """Write the chosen weights with their card: figures and thresholds are those of the validation lists."""
+    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+    task.load_state_dict(state)
+    task.eval()
+    if recipe["center"]:
+        task.model.subtract(mean_embedding(task.model, corpus.dataset, task.device))
+    scored = {trial_set.name: (trial_set.scores(task.model, task.device), trial_set.labels) for trial_set in task.trial_sets}
+    errors = {name: eer(scores, labels) for name, (scores, labels) in scored.items()}
+    card: dict[str, Any] = {
+        "name": folder.name,
+        "voxid": __version__,
+        "recipe": dict(recipe),
+        "checkpoint": best.name,
+        "training": {"speakers": len(corpus.speakers), "utterances": len(corpus.dataset), "steps": task.steps},
+        "validation_eer": errors,
+    }
+    if scored:
+        scores, labels = (np.concatenate(column) for column in zip(*scored.values(), strict=True))
+        card["thresholds"] = {"source": ", ".join(scored), "points": operating_points(scores, labels)}
+    path = folder / "model.safetensors"
+    checkpoint.save(task.model, path, card=card)
+    mean = float(np.mean(list(errors.values()))) if errors else None
+    return Trained(str(folder), str(path), len(corpus.speakers), len(corpus.dataset), task.steps, mean)

@@ -1,0 +1,51 @@
+"""Where a training starts: from nothing, from a model file, or from the checkpoint of another training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voxid.errors import ConfigError
+from voxid.models import checkpoint
+
+
+def start_from(init: str, model: torch.nn.Module, loss: torch.nn.Module, speakers: Sequence[str]) -> None:
+    """Take the weights of a model file or of a training's checkpoint."""
+    classes = {}
+    if Path(init).suffix == ".ckpt":
+        found = read_checkpoint(init)
+        state = {key.removeprefix("model."): value for key, value in found["state_dict"].items() if key.startswith("model.")}
+        classes = {key.removeprefix("loss."): value for key, value in found["state_dict"].items() if key.startswith("loss.")}
+    else:
+        state = checkpoint.load(init).state_dict()
+    try:
+        model.load_state_dict(state)
+        own = loss.state_dict()
+        if classes:
+            known = {speaker: row for row, speaker in enumerate(found["speakers"])}
+            rows = [(row, known[speaker]) for row, speaker in enumerate(speakers) if speaker in known]
+            for name, value in own.items():
+                value[[new for new, _ in rows]] = classes[name][[old for _, old in rows]]
+            loss.load_state_dict(own)
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(f"init={init}: its weights do not fit the recipe's model and loss: {reason}") from error
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint of a training, on the CPU; only tensors and plain data are read, no code is run.
+
+    Raises:
+        ConfigError: Not a checkpoint of voxid, or a damaged one.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a damaged pickle raises depends on the byte that is damaged
+        reason = " ".join(str(error).split())[:120]
+        raise ConfigError(f"{path}: not a checkpoint that can be read ({reason}); take an earlier one beside it") from error
+    if not isinstance(found, dict) or not {"state_dict", "speakers"} <= found.keys():
+        raise ConfigError(f"{path}: not a checkpoint of voxid train; expected FOLDER/checkpoints/*.ckpt")
+    return found

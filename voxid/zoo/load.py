@@ -1,0 +1,74 @@
+"""A name, a file or a folder -> a model, ready to use."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from voxid.errors import ConfigError, ModelError, did_you_mean
+from voxid.models import checkpoint
+from voxid.models.speaker.encoder import SpeakerEncoder
+
+DEFAULT = "ecapa_tdnn_small"
+
+
+def bundled() -> dict[str, Path]:
+    """Our own trained models that come with the package: file by name."""
+    folder = Path(str(resources.files("voxid") / "zoo" / "weights"))
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def load(model: str | Path | nn.Module | None = None, *, device: str = "auto") -> SpeakerEncoder:
+    """A speaker model in eval mode; its card is the attribute `card`.
+
+    Args:
+        model: A name of `bundled`, a .safetensors file, a run folder of `voxid train`; None = the bundled model.
+            A model that is loaded already passes through.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+
+    Raises:
+        ModelError: Unknown name, no such file, or a file that is not a model of voxid.
+        ConfigError: A device that torch does not have here.
+
+    Example:
+        >>> load().sample_rate
+        16000
+    """
+    net = model if isinstance(model, nn.Module) else checkpoint.load(find(model))
+    if not isinstance(net, SpeakerEncoder):
+        raise ModelError(f"expected a speaker model, got {type(net).__name__}", "E_FORMAT")
+    return net.to(pick_device(device)).eval()
+
+
+def find(model: str | Path | None) -> Path:
+    """The file behind a name, a file or a folder."""
+    names = bundled()
+    if model is None or str(model) in names:
+        return names[DEFAULT if model is None else str(model)]
+    path = Path(model)
+    if path.is_dir():
+        path = path / "model.safetensors"
+        if not path.is_file():
+            raise ModelError(f"{path.parent}: a folder without model.safetensors; is its training finished?", "E_NOT_FOUND")
+        return path
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return path
+    raise ModelError(
+        f"unknown model {str(model)!r}: {did_you_mean(str(model), names)}. A file of your own ends in .safetensors", "E_NOT_FOUND"
+    )
+
+
+def pick_device(device: str) -> torch.device:
+    """The torch device behind a word."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0][:160]
+        raise ConfigError(f"device {device!r} cannot be used here ({reason}); take 'auto' or 'cpu'", "E_DEVICE") from error
+    return chosen
