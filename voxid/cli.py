@@ -112,7 +112,9 @@ def train(recipe: str, *overrides: str, json: Json = False) -> None:
     _ready()
     from voxid.training.fit import train as run
 
-    _show(run(settings), json)
+    result = run(settings)
+    if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0":  # one answer, however many processes trained
+        _show(result, json)
 
 
 @app.command

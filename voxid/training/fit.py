@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch.utils.data import DataLoader
 
 from voxid import __version__, registry
 from voxid.atomic import replacing
@@ -23,6 +23,7 @@ from voxid.errors import ConfigError
 from voxid.metrics.detection import eer
 from voxid.metrics.operating_points import operating_points
 from voxid.models import checkpoint
+from voxid.training.batches import Batches
 from voxid.training.callbacks import AtomicCheckpointIO, History, Progress
 from voxid.training.corpus import Corpus, augmenter, refuse_overlap, training_corpus, validation_trials
 from voxid.training.resume import read_checkpoint
@@ -200,12 +201,7 @@ def _run(task: SpeakerTask, corpus: Corpus, folder: Path, settings: Settings, ev
         "log_every_n_steps": 20,
     }
     trainer = _trainer(arguments)
-    sampler = corpus.sampler(seed, trainer.global_rank, trainer.world_size)
-    batches = DataLoader(corpus.dataset, batch_size=None, sampler=sampler, num_workers=corpus.workers, persistent_workers=False)
-    lists: DataLoader[int] | None = None
-    if task.trial_sets:
-        lists = DataLoader(range(len(task.trial_sets)), batch_size=None)  # type: ignore[arg-type]
-    trainer.fit(task, batches, lists, ckpt_path=last, weights_only=True)
+    trainer.fit(task, datamodule=Batches(corpus, len(task.trial_sets), seed), ckpt_path=last, weights_only=True)
     best = top.best_model_path if task.trial_sets else ""
     return Path(best) if best else saved / "last.ckpt"
 
@@ -220,6 +216,9 @@ def _trainer(arguments: dict[str, Any]) -> lightning.Trainer:
 
 def _export(task: SpeakerTask, corpus: Corpus, folder: Path, recipe: Mapping[str, Any], best: Path) -> Trained:
     """Write the chosen weights with their card: figures and thresholds are those of the validation lists."""
+    path = folder / "model.safetensors"
+    if getattr(rank_zero_only, "rank", 0):  # the first process of a distributed training does it for all
+        return Trained(str(folder), str(path), len(corpus.speakers), len(corpus.dataset), task.steps, None)
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
     task.load_state_dict(state)
     task.eval()
@@ -238,7 +237,6 @@ def _export(task: SpeakerTask, corpus: Corpus, folder: Path, recipe: Mapping[str
     if scored:
         scores, labels = (np.concatenate(column) for column in zip(*scored.values(), strict=True))
         card["thresholds"] = {"source": ", ".join(scored), "points": operating_points(scores, labels)}
-    path = folder / "model.safetensors"
     checkpoint.save(task.model, path, card=card)
     mean = float(np.mean(list(errors.values()))) if errors else None
     return Trained(str(folder), str(path), len(corpus.speakers), len(corpus.dataset), task.steps, mean)

@@ -115,8 +115,13 @@ class SpeakerTask(lightning.LightningModule):
         self.schedule = dict(schedule or {})
         self.margin_schedule = dict(margin_schedule or {})
         self.trial_sets = trial_sets
-        # Only the part behind the features is compiled: complex FFTs gain nothing.
-        self.embed_features = torch.compile(self.model.embed_features) if compile else self.model.embed_features
+        self.compile_net = compile
+        self.embed_features = self.model.embed_features
+
+    def setup(self, stage: str) -> None:
+        """Compile in the process that trains; only the part behind the features: complex FFTs gain nothing."""
+        if self.compile_net and stage == "fit":
+            self.embed_features = torch.compile(self.model.embed_features)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss [] of a batch."""
