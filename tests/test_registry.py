@@ -35,9 +35,9 @@ def test_mistakes_are_named(kind: str, spec: object, says: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ({"channels": "many"}, "must be int, got 'many'"),
-        ({"channels": 16.0}, "must be int"),
-        ({"aggregation_norm": 1}, "must be bool"),
+        ({"channels": "many"}, "must be an integer, got 'many'"),
+        ({"channels": 16.0}, "must be an integer"),
+        ({"aggregation_norm": 1}, "must be true or false"),
     ],
 )
 def test_values_of_a_wrong_type_are_named(spec: dict, says: str) -> None:

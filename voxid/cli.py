@@ -119,7 +119,7 @@ def train(recipe: str, *overrides: str, json: Json = False) -> None:
 
 @app.command
 def evaluate(
-    model: str,
+    model: str | None = None,
     *,
     trials: str,
     root: str,
@@ -135,7 +135,7 @@ def evaluate(
     """Error rates of a model on a trial list, with intervals.
 
     Args:
-        model: A name, a file or a run folder.
+        model: A name, a file or a run folder; the bundled model when absent.
         trials: The list: VoxCeleb (1 a b), Kaldi or wespeaker (a b target).
         root: Folder that the list's paths are relative to.
         output: Also write the result as JSON.
@@ -337,10 +337,12 @@ def _word(value: Any) -> str:
 
 def _ready() -> None:
     """Logs to stderr, and an allocator for nets."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logging.getLogger("voxid").addHandler(handler)
-    logging.getLogger("voxid").setLevel(logging.INFO)
+    log = logging.getLogger("voxid")
+    log.setLevel(logging.INFO)
+    if not log.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
     keep_memory()
 
 

@@ -11,7 +11,7 @@ import inspect
 import pkgutil
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from voxid.errors import ConfigError, did_you_mean
@@ -124,9 +124,8 @@ def check(function: Callable[..., Any], arguments: Mapping[str, Any], what: str)
             raise ConfigError(f"{what}: argument {key!r} is missing")
     hints = _hints(function)
     for key, value in arguments.items():
-        if not _fits(value, hints.get(key)):
-            accepted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in _kinds(hints[key]))
-            raise ConfigError(f"{what}: {key} must be {accepted}, got {value!r}")
+        if not _fits(value, hints.get(key, Any)):
+            raise ConfigError(f"{what}: {key} must be {_say(hints[key])}, got {value!r}")
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -137,18 +136,30 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _kinds(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-
-
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value suits a hint of plain types; hints that say more are left to the part itself."""
-    kinds = _kinds(hint)
-    if not all(kind in (int, float, str, bool, type(None)) for kind in kinds):
-        return True
-    if isinstance(value, bool):
-        return bool in kinds
-    return isinstance(value, kinds) or (isinstance(value, int) and float in kinds)
+    """Whether a value of a recipe suits a hint: number, text, switch, list or mapping; other hints are left to the part."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, kind) for kind in inner)
+    if origin in (Mapping, dict):
+        return isinstance(value, Mapping)
+    if origin in (Sequence, list, tuple):
+        return isinstance(value, (list, tuple)) and all(_fits(item, inner[0]) for item in value)
+    if hint in (int, float) and isinstance(value, bool):
+        return False
+    if hint is float:
+        return isinstance(value, (int, float))
+    return isinstance(value, hint) if hint in (int, str, bool, type(None)) else True
+
+
+def _say(hint: Any) -> str:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_say(kind) for kind in inner))
+    if origin in (Sequence, list, tuple):
+        return f"a list of {_say(inner[0])}"
+    names = {int: "an integer", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    return "a mapping" if origin in (Mapping, dict) else names.get(hint, str(getattr(hint, "__name__", hint)))
 
 
 def _by_path(kind: str, path: str) -> Callable[..., Any]:

@@ -211,12 +211,32 @@ def test_two_processes_train_together(corpus, tmp_path, strategy: str) -> None:
         ("trainer.precision=8-bit", "precision"),
         ("trainer.accelerator=quantum", "accelerator"),
         ("trainer.strategy=dpd", "strategy"),
+        ("trainer.threads=-1", "threads"),
+        ("trainer.save_top=x", "save_top must be an integer"),
+        ("trainer=3", "trainer must be a mapping"),
+        ("data=null", "data must be a mapping"),
+        ("where=3", "where must be a mapping"),
+        ("manifest=3", "manifest must be text or a list of text"),
+        ("validation.every=x", "every must be an integer"),
+        ("validation.every=0", "every must be 1"),
+        ("loss.margin=big", "margin must be a number"),
+        ("model.embedding_dim=none", "embedding_dim must be an integer"),
+        ("specaugment.freq_masks=x", "freq_masks must be an integer"),
+        ("data.speeds=2", "speeds must be a list of a number"),
+        ("schedule.warmup_steps=-1", "warmup_steps >= 0"),
+        ("optimizer.lr=fast", "lr must be a number"),
     ],
 )
 def test_mistakes_in_a_recipe_are_named(corpus, tmp_path, override: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         train(corpus, tmp_path / "run", override)
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_cache_that_cannot_be_made_is_named(corpus, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cache cannot be made"):
+        train(corpus, tmp_path / "run", f"data.cache={tmp_path}/file/cache")
 
 
 def test_speakers_in_training_and_validation_are_refused(corpus, tmp_path) -> None:

@@ -36,7 +36,12 @@ class PCMCache:
     """
 
     def __init__(self, paths: Sequence[str | Path], folder: Path, *, sample_rate: int = 16000, workers: int = 2) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"{folder}: the cache cannot be made there ({error.strerror}); choose another place", "E_WRITE"
+            ) from error
         base = folder / _key(paths, sample_rate)
         index = base.with_suffix(".json")
         if not index.is_file():
@@ -84,7 +89,7 @@ def _decode(paths: Sequence[str | Path], base: Path, sample_rate: int, workers: 
         temporary.open("wb") as file,
         ThreadPoolExecutor(workers) as pool,
     ):
-        for first in tqdm(range(0, len(paths), 256), desc="decode", unit="x256", dynamic_ncols=True):
+        for first in tqdm(range(0, len(paths), 256), desc="decode", unit="x256", dynamic_ncols=True, disable=None):
             block = paths[first : first + 256]
             for path, answer in zip(block, pool.map(read, block), strict=True):
                 if isinstance(answer, AudioError):

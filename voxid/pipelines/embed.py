@@ -115,7 +115,7 @@ def embed_files(
     rows = np.full((len(items), net.embedding_dim), np.nan, dtype=np.float32)
     failed: dict[int, str] = {}
     limit = int(batch_seconds * net.sample_rate)
-    with _evaluating(net), tqdm(total=len(items), desc="embed", unit="file", disable=not progress) as bar:
+    with _evaluating(net), tqdm(total=len(items), desc="embed", unit="file", disable=None if progress else True) as bar:
         for window in _windows(items, names, net, WINDOW * limit, failed):
             _refuse(failed, names, on_error)
             for batch in _batches(window, limit):

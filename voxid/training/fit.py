@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,13 @@ from voxid import __version__, registry
 from voxid.atomic import replacing
 from voxid.config import dump_recipe, load_recipe
 from voxid.errors import ConfigError
+from voxid.features.specaugment import specaugment as mask
 from voxid.metrics.detection import eer
 from voxid.metrics.operating_points import operating_points
 from voxid.models import checkpoint
 from voxid.training.batches import Batches
 from voxid.training.callbacks import AtomicCheckpointIO, History, Progress
-from voxid.training.corpus import Corpus, augmenter, refuse_overlap, training_corpus, validation_trials
+from voxid.training.corpus import Corpus, Paths, augmenter, refuse_overlap, training_corpus, validation_trials
 from voxid.training.resume import read_checkpoint
 from voxid.training.speaker import SpeakerTask, mean_embedding
 
@@ -60,8 +62,8 @@ class Settings:
     resume: bool = False
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ConfigError(f"trainer: epochs must be 1 or more, got {self.epochs}")
+        if self.epochs < 1 or self.save_top < 0 or (self.threads is not None and self.threads < 1):
+            raise ConfigError("trainer: epochs and threads must be 1 or more, save_top 0 or more")
 
 
 def train(recipe: str | Path | Mapping[str, Any], *overrides: str) -> Trained:
@@ -93,7 +95,7 @@ def fit(recipe: Mapping[str, Any]) -> Trained:
 
 
 def _fit(
-    manifest: Any,
+    manifest: Paths,
     output: str,
     model: Mapping[str, Any],
     loss: Mapping[str, Any],
@@ -101,7 +103,7 @@ def _fit(
     trainer: Mapping[str, Any],
     *,
     task: str = "speaker",
-    root: Any = None,
+    root: Paths | None = None,
     where: Mapping[str, Any] | None = None,
     init: str | None = None,
     seed: int = 0,
@@ -121,8 +123,10 @@ def _fit(
     last = _open_folder(folder, recipe, settings.resume)
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    if specaugment is not None:
+        registry.check(mask, {"features": None, "generator": None} | dict(specaugment), "specaugment")
     corpus = registry.call(training_corpus, {"manifest": manifest, "root": root, "where": where} | dict(data), "data")
-    every, lists = _validation(validation)
+    every, lists = registry.call(_validation, validation or {}, "validation")
     trial_sets = registry.call(validation_trials, lists | {"cache": data["cache"]}, "validation")
     refuse_overlap(manifest, root, corpus, trial_sets)
     lightning.seed_everything(seed, verbose=False)
@@ -147,9 +151,11 @@ def _fit(
     return _export(speaker_task, corpus, folder, recipe, best)
 
 
-def _validation(section: Mapping[str, Any] | None) -> tuple[int, dict[str, Any]]:
-    lists = dict(section or {})
-    return int(lists.pop("every", 1)), lists
+def _validation(trials: Paths | None = None, root: Paths | None = None, every: int = 1) -> tuple[int, dict[str, Any]]:
+    """The section `validation` of a recipe: how often, and on what."""
+    if every < 1:
+        raise ConfigError(f"validation: every must be 1 or more epochs, got {every}")
+    return every, {"trials": trials, "root": root}
 
 
 def _open_folder(folder: Path, recipe: Mapping[str, Any], resume: bool) -> Path | None:
@@ -201,7 +207,11 @@ def _run(task: SpeakerTask, corpus: Corpus, folder: Path, settings: Settings, ev
         "log_every_n_steps": 20,
     }
     trainer = _trainer(arguments)
-    trainer.fit(task, datamodule=Batches(corpus, len(task.trial_sets), seed), ckpt_path=last, weights_only=True)
+    # Lightning's advice on what else to install, and on its own deprecations, is not for the user of voxid.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+        trainer.fit(task, datamodule=Batches(corpus, len(task.trial_sets), seed), ckpt_path=last, weights_only=True)
     best = top.best_model_path if task.trial_sets else ""
     return Path(best) if best else saved / "last.ckpt"
 

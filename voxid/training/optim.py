@@ -51,6 +51,8 @@ def lr_factor(step: int, steps: int, *, name: str = "cosine", warmup_steps: int 
     """
     if name not in SCHEDULES:
         raise ConfigError(f"unknown schedule {name!r}: {did_you_mean(name, SCHEDULES)}")
+    if warmup_steps < 0 or not 0.0 <= final <= 1.0:
+        raise ConfigError(f"schedule: warmup_steps >= 0 and 0 <= final <= 1 are needed, got {warmup_steps} and {final}")
     if step < warmup_steps:
         return step / warmup_steps
     done = min((step - warmup_steps) / max(steps - warmup_steps, 1), 1.0)
