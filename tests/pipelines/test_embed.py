@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -177,7 +178,10 @@ def test_bad_options_are_typed_errors(net, files, options):
         embed_files(files, model=net, progress=False, **options)
 
 
-def test_the_bar_goes_to_stderr_and_can_be_left_out(net, files, capsys):
+def test_the_bar_goes_to_a_terminal_on_stderr_and_can_be_left_out(net, files, capsys, monkeypatch):
+    embed_files(files[:2], model=net)
+    assert capsys.readouterr().err == ""  # no terminal, no bar
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     embed_files(files[:2], model=net)
     shown = capsys.readouterr()
     assert shown.out == ""
