@@ -237,7 +237,7 @@ def test_a_model_whose_weights_do_not_fit(shell: Shell, model: Path) -> None:
     tensors = load_file(model)
     name = next(iter(tensors))
     save_file(tensors | {name: torch.zeros(3)}, "odd.safetensors", metadata=metadata)
-    refused(shell("verify", ANNA, BEN, "--model", "odd.safetensors"), "odd.safetensors", name)
+    refused(shell("verify", ANNA, BEN, "--model", "odd.safetensors"), "E_SHAPE", "odd.safetensors", "do not fit")
 
 
 def test_a_model_without_thresholds_asks_for_one(shell: Shell, model: Path) -> None:
@@ -350,3 +350,55 @@ def test_a_disk_that_is_full(tiny_disk: Path, shell: Shell, model: Path) -> None
     with pytest.raises(ModelError, match="the disk is full"):
         checkpoint.save(checkpoint.load(model), tiny_disk / "model.safetensors")
     assert sorted(path.name for path in tiny_disk.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify", ANNA, BEN, "--model", "x" * 300],
+        ["embed", ANNA, "-o", "x" * 300 + ".safetensors"],
+        ["evaluate", "--trials", SAMPLES / "trials.txt", "--root", SAMPLES, "-o", "x" * 300],
+        ["prepare", SAMPLES, "-o", "x" * 300, "--speaker-regex", "(?P<speaker>[a-z]+)_"],
+    ],
+    ids=lambda arguments: str(arguments[0]),
+)
+def test_a_name_that_is_too_long(shell: Shell, arguments: list[Any]) -> None:
+    refused_at_work(shell(*arguments), "x" * 300)
+    assert list(Path().iterdir()) == []
+
+
+def test_a_name_of_letters_of_four_bytes_is_not_too_long(shell: Shell) -> None:
+    name = "\U0001d7d8" * 59 + ".csv"
+    assert shell("prepare", SAMPLES, "-o", name, "--speaker-regex", "(?P<speaker>[a-z]+)_")[0] == 0
+
+
+@pytest.mark.parametrize("option", [["--threshold", "nan"], ["--threshold", "inf"], ["--device", "meta"]], ids=" ".join)
+def test_verify_refuses_what_is_no_number(shell: Shell, option: list[str]) -> None:
+    refused(shell("verify", ANNA, BEN, *option), option[1])
+
+
+def test_a_seed_below_0(shell: Shell) -> None:
+    assert shell("prepare", SAMPLES, "-o", "all.csv", "--speaker-regex", "(?P<speaker>[a-z]+)_")[0] == 0
+    refused(shell("prepare", "trials", "all.csv", "-o", "t.trials", "--targets", "2", "--seed", "-1"), "seed", "-1")
+    refused(shell("evaluate", "--trials", SAMPLES / "trials.txt", "--root", SAMPLES, "--seed", "-1"), "seed", "-1")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["models", "recipes"], ["--help"]], ids=" ".join)
+def test_a_full_stdout_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "voxid.cli", *arguments], stdout=full, stderr=-1, text=True, cwd=ROOT, check=False
+        )
+    refused((done.returncode, "", done.stderr), "No space left")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict"])
+def test_a_name_that_stdout_cannot_show_is_escaped(tmp_path: Path, encoding: str) -> None:
+    odd = tmp_path / "\u00e4\nb.opus"
+    shutil.copy(ANNA, odd)
+    command = [sys.executable, "-m", "voxid.cli", "info", str(odd)]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, check=False, env=os.environ | {"PYTHONIOENCODING": encoding})
+    assert (done.returncode, done.stderr) == (0, b"")
+    shown = "\\xe4" if encoding == "ascii" else "\u00e4"
+    assert done.stdout.decode().splitlines()[0] == f"path: {tmp_path}/{shown}\\nb.opus"

@@ -71,3 +71,41 @@ def test_unknown_recipes_are_named(tmp_path) -> None:
 def test_every_recipe_loads(name: str) -> None:
     recipe = load_recipe(name, ["manifest=a.csv"])
     assert recipe["task"] == name.split("/")[0]
+
+
+@pytest.fixture
+def short(tmp_path) -> str:
+    """A recipe that states little."""
+    path = tmp_path / "short.yaml"
+    path.write_text("task: speaker\nmanifest: a.csv\ntrainer: {epochs: 2}\naugment: null\n")
+    return str(path)
+
+
+def test_keys_that_a_short_recipe_leaves_out_can_be_given(short: str) -> None:
+    recipe = load_recipe(short, ["init=x.safetensors", "center=false", "augment.noise=n.csv", "trainer.resume=true"])
+    assert recipe == {
+        "task": "speaker",
+        "manifest": "a.csv",
+        "trainer": {"epochs": 2, "resume": True},
+        "augment": {"noise": "n.csv"},
+        "init": "x.safetensors",
+        "center": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("inti=x", "'init'"),
+        ("augment.nois=x", "'noise'"),
+        ("trainer.resum=true", "'resume'"),
+        ("data.batchsize=1", "'batch_size'"),
+    ],
+)
+def test_unknown_keys_of_a_short_recipe_are_named(short: str, override: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean {says}"):
+        load_recipe(short, [override])
+
+
+def test_a_dump_keeps_what_is_null() -> None:
+    assert "init: null" in dump_recipe(load_recipe("speaker/ecapa_tdnn", ["manifest=a.csv"])).splitlines()

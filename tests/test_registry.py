@@ -24,6 +24,7 @@ def test_a_part_of_ones_own_goes_by_its_import_path() -> None:
         ("pooling", {"name": "tap", "channels": 3, "chanels": 3}, "unknown argument 'chanels'"),
         ("pooling", "no.such.module.Net", "cannot be imported"),
         ("pooling", "os.path.nothing", "cannot be imported"),
+        ("pooling", "os.path", "no class"),
         ("backbone", {"name": "ecapa_tdnn", "channels": 12}, "multiple of scale"),
     ],
 )

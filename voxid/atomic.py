@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,11 +29,11 @@ def replacing(path: str | os.PathLike[str], error: type[VoxidError] = VoxidError
         ('whole', 1)
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
-        raise error(f"{path}: not a regular file, so it is not written over; choose another place", "E_WRITE")
+    check_name(path, error)
     temporary = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
+        # A quarter of the 255 bytes of a name: a letter may take four.
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -51,6 +52,19 @@ def replacing(path: str | os.PathLike[str], error: type[VoxidError] = VoxidError
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def check_name(path: Path, error: type[VoxidError] = VoxidError) -> None:
+    """Raise `error` (``E_WRITE``) for what cannot be the name of a file: too long, or taken by a folder or a device."""
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise error(f"{path}: cannot be written ({reason}); choose another place", "E_WRITE") from problem
+    if not regular:
+        raise error(f"{path}: not a regular file, so it is not written over; choose another place", "E_WRITE")
 
 
 def _flush(path: Path) -> None:

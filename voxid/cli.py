@@ -3,7 +3,9 @@ needs when it runs, so that ``voxid --help`` answers at once."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json as json_format
 import logging
 import math
@@ -17,15 +19,16 @@ from voxid import __version__
 from voxid.errors import ConfigError, VoxidError
 
 app = App(name="voxid", version=__version__, help="Who spoke, when, and can the answer be trusted?", help_format="plaintext")
-prepare_app = App(
-    name="prepare", help="Make manifests out of folders, and trial lists out of manifests.", help_format="plaintext"
-)
+prepare_app = App(name="prepare", help="Make manifests of folders, and trial lists of manifests.", help_format="plaintext")
 models_app = App(name="models", help="The models that voxid knows.", help_format="plaintext")
 app.command(prepare_app)
 app.command(models_app)
 
 Output = Annotated[str, Parameter(name=["--output", "-o"])]
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
+Imports = Annotated[
+    bool, Parameter(name="--imports", negative="", help="Allow parts that go by an import path; importing runs code.")
+]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
 
 
@@ -51,6 +54,7 @@ def embed(
     output: Output,
     model: str | None = None,
     device: str = "auto",
+    imports: Imports = False,
     json: Json = False,
 ) -> None:
     """Embeddings of recordings, written as one .safetensors file.
@@ -64,7 +68,7 @@ def embed(
     from voxid.pipelines.embed import embed_to_file as run
 
     _ready()
-    _show(run(files, output=output, model=model, device=device), json)
+    _show(run(files, output=output, model=model, device=device, imports=imports), json)
 
 
 @app.command
@@ -76,6 +80,7 @@ def verify(
     far: float = 0.01,
     threshold: float | None = None,
     device: str = "auto",
+    imports: Imports = False,
     json: Json = False,
 ) -> None:
     """Is it the same speaker in two recordings?
@@ -91,7 +96,7 @@ def verify(
     from voxid.pipelines.verify import verify as run
 
     _ready()
-    result = run(enrol, test, model=model, far=far, threshold=threshold, device=device)
+    result = run(enrol, test, model=model, far=far, threshold=threshold, device=device, imports=imports)
     _show(result, json, result.describe())
 
 
@@ -129,6 +134,7 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 0,
     device: str = "auto",
+    imports: Imports = False,
     on_error: Literal["raise", "skip"] = "raise",
     json: Json = False,
 ) -> None:
@@ -159,6 +165,7 @@ def evaluate(
         bootstrap=bootstrap,
         seed=seed,
         device=device,
+        imports=imports,
         on_error=on_error,
     )
     _show(result, json, result.describe())
@@ -275,20 +282,43 @@ def models_recipes(*, json: Json = False) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command: 0 = done, 2 = the user's mistake (one line on stderr), 1 = our mistake, 130 = interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a letter that the terminal lacks is no reason to stop
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
+        _say("")
     except VoxidError as error:
         return _complain(f"{error.code}: {error}")
     except CycloptsError as error:
         return _complain(f"E_USAGE: {' '.join(str(error).split())} See: voxid --help")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _mute()
         return 0
+    except OSError as error:  # what no part of the house foresaw, but the machine's own and so in one line all the same
+        _mute()
+        return _complain(f"E_SYSTEM: {error}")
     except KeyboardInterrupt:
         print("voxid: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _say(text: str) -> None:
+    """Write to stdout, at once."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _mute()
+        raise VoxidError(f"standard output cannot be written to ({error.strerror or error})", "E_WRITE") from error
+
+
+def _mute() -> None:
+    """Leave nothing for the interpreter to write when it ends: that would fail once more, with a traceback."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> int:
@@ -301,9 +331,9 @@ def _show(result: Any, json: bool, text: str | None = None) -> None:
     """The result on stdout and nothing else; progress and logs go to stderr."""
     plain = dataclasses.asdict(result) if dataclasses.is_dataclass(result) and not isinstance(result, type) else result
     if json:
-        print(json_format.dumps(plain, indent=1, ensure_ascii=True, allow_nan=False))
+        _say(json_format.dumps(plain, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
     else:
-        print(text if text is not None else _lines(plain))
+        _say((text if text is not None else _lines(plain)) + "\n")
 
 
 def _conditions(words: tuple[str, ...]) -> dict[str, list[str]]:
@@ -320,11 +350,9 @@ def _conditions(words: tuple[str, ...]) -> dict[str, list[str]]:
 def _lines(plain: Any) -> str:
     if isinstance(plain, dict):
         return "\n".join(f"{key.replace('_', ' ')}: {_word(value)}" for key, value in plain.items())
-    return (
-        "\n".join(_lines(item) + ("\n" if isinstance(item, dict) else "") for item in plain)
-        if isinstance(plain, list)
-        else str(plain)
-    )
+    if isinstance(plain, list):
+        return "\n".join(_lines(item) + ("\n" if isinstance(item, dict) else "") for item in plain)
+    return str(plain)
 
 
 def _word(value: Any) -> str:
@@ -332,7 +360,12 @@ def _word(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return ", ".join(_word(item) for item in value) or "-" if isinstance(value, (list, tuple)) else str(value)
+    return ", ".join(_word(item) for item in value) or "-" if isinstance(value, (list, tuple)) else _one_line(str(value))
+
+
+def _one_line(text: str) -> str:
+    """Characters that no terminal shows, line ends in file names among them, in Python's notation."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def _ready() -> None:
@@ -358,9 +391,8 @@ def keep_memory() -> None:
     except (OSError, AttributeError):  # another C library: its own allocator, its own habits
         return
     trim, top_pad, mmap_max = -1, -2, -4
-    mallopt(mmap_max, 0)
-    mallopt(trim, 2**31 - 1)
-    mallopt(top_pad, 256 * 2**20)
+    for option, value in ((mmap_max, 0), (trim, 2**31 - 1), (top_pad, 256 * 2**20)):
+        mallopt(option, value)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, 
     """A recipe as plain data, with its overrides applied.
 
     Args:
-        recipe: A name out of `recipe_names`, or a YAML file.
-        overrides: ``key=value`` with dots for depth, e.g. ``optimizer.lr=0.01``; values are read as YAML.
+        recipe: A name out of `recipe_names`, or a YAML file. Nothing is added to a file; the trainer has its own defaults.
+        overrides: ``key=value`` with dots for depth, e.g. ``optimizer.lr=0.01``; values are read as YAML. A key is known when the
+            recipe or a bundled one of its task states it.
 
     Raises:
         ConfigError: Unknown recipe or key, malformed YAML, or a value that must be given and is not.
@@ -43,8 +44,9 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, 
         0.3
     """
     base = _read(recipe)
+    sources = [base, *_bundled(base)] if overrides else [base]
     for override in overrides:
-        _apply(base, override, str(recipe))
+        _apply(sources, override, str(recipe))
     try:
         if missing := sorted(OmegaConf.missing_keys(base)):
             raise ConfigError(f"{recipe}: {missing[0]} must be given, e.g. {missing[0]}=VALUE")
@@ -56,7 +58,12 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, 
 
 
 def dump_recipe(recipe: Mapping[str, Any]) -> str:
-    """A recipe as YAML text."""
+    """A recipe as YAML text, keys without a value included.
+
+    Example:
+        >>> dump_recipe({"task": "speaker", "init": None})
+        'task: speaker\\ninit: null\\n'
+    """
     return OmegaConf.to_yaml(OmegaConf.create(dict(recipe)))
 
 
@@ -79,7 +86,13 @@ def _read(recipe: str | Path) -> DictConfig:
     return loaded
 
 
-def _apply(base: DictConfig, override: str, recipe: str) -> None:
+def _bundled(base: DictConfig) -> list[DictConfig]:
+    """The bundled recipes of the recipe's task: together they state every key that its trainer takes."""
+    task = OmegaConf.to_container(base).get("task", "speaker")  # type: ignore[union-attr] # a mapping: _read saw to it
+    return [_read(name) for name in recipe_names() if name.partition("/")[0] == task]
+
+
+def _apply(sources: Sequence[DictConfig], override: str, recipe: str) -> None:
     key, equals, _ = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"an override reads key=value, got {override!r}")
@@ -87,22 +100,24 @@ def _apply(base: DictConfig, override: str, recipe: str) -> None:
         update = OmegaConf.from_dotlist([override])
     except (YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{override!r} cannot be read: {_first_line(error)}") from error
-    _check(base, update, recipe, "")
-    base.merge_with(update)
+    _check(sources, update, recipe, "")
+    sources[0].merge_with(update)
 
 
-def _check(base: DictConfig, update: DictConfig, recipe: str, prefix: str) -> None:
+def _check(sources: Sequence[DictConfig], update: DictConfig, recipe: str, prefix: str) -> None:
+    """Refuse keys of `update` that none of the sources states."""
+    known = list(dict.fromkeys(str(name) for source in sources for name in source))
     for key in update:
-        known = [str(name) for name in base]
-        if str(key) not in known:  # not `in base`: that is False for a value still to be given
+        if str(key) not in known:  # not `in source`: that is False for a value still to be given
             # A part takes any argument that its signature has: that is checked when the part is built.
             if "name" in known:
                 continue
             raise ConfigError(f"{recipe}: unknown key {prefix}{key!s}: {did_you_mean(str(key), known)}")
-        inner, new = base._get_node(key), update._get_node(key)
         if key in FREE:
             continue
-        if isinstance(inner, DictConfig) and isinstance(new, DictConfig) and not inner._is_none():
+        new = update._get_node(key)
+        inner = [node for source in sources if isinstance(node := source._get_node(key), DictConfig) and not node._is_none()]
+        if inner and isinstance(new, DictConfig) and not new._is_none():
             _check(inner, new, recipe, f"{prefix}{key!s}.")
 
 

@@ -23,7 +23,6 @@ ROOMS = {
     "pooling": "voxid.models.pooling",
     "speaker": "voxid.models.speaker",
     "loss": "voxid.losses",
-    "task": "voxid.training",
 }
 
 _parts: dict[str, dict[str, Callable[..., Any]]] = {}
@@ -165,9 +164,13 @@ def _say(hint: Any) -> str:
 def _by_path(kind: str, path: str) -> Callable[..., Any]:
     module, _, attribute = path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        part = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{kind} {path!r} cannot be imported: {error}") from error
+        hint = "its folder must be on the path of Python, e.g. PYTHONPATH=."
+        raise ConfigError(f"{kind} {path!r} cannot be imported ({error}); {hint}") from error
+    if not callable(part):
+        raise ConfigError(f"{kind} {path!r} is no class and no function")
+    return part
 
 
 def _open(kind: str) -> None:

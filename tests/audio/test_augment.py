@@ -8,6 +8,7 @@ import torch
 from scipy.signal import fftconvolve
 
 from voxid.audio.augment import Augmenter, change_speed, mix, reverberate
+from voxid.errors import ConfigError
 
 
 @pytest.mark.parametrize("snr_db", [-5.0, 0.0, 17.0])
@@ -79,3 +80,17 @@ def test_babble_is_made_of_the_other_items() -> None:
     assert out[0, 0] > 1.0
     assert out[0, 1] > 1.0
     assert torch.allclose(out[0, 2:], torch.ones(2))
+
+
+@pytest.mark.parametrize("name", ["noise_prob", "babble_prob", "reverb_prob"])
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "high", None, True])
+def test_a_share_lies_within_0_and_1(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=name):
+        Augmenter(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["noise_snr_db", "babble_snr_db"])
+@pytest.mark.parametrize("value", [5, [0], [0, 10, 20], [20, 0], ["0", "10"], [0, float("inf")], "05", None])
+def test_a_range_is_two_numbers(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=name):
+        Augmenter(**{name: value})

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import pickle
+
 import numpy as np
 import pytest
 import soundfile
 
+from voxid.audio import io
 from voxid.data.dataset import SpeakerDataset
 from voxid.data.pcm_cache import PCMCache
 from voxid.data.sampler import Crop
-from voxid.errors import DataError
+from voxid.errors import AudioError, DataError
 
 
 class Ramp:
@@ -78,3 +82,72 @@ def test_a_few_broken_files_are_skipped_and_many_are_an_error(tmp_path) -> None:
     with pytest.raises(DataError, match="4 of 40") as caught:
         PCMCache(paths, tmp_path / "cache")
     assert caught.value.code == "E_CORPUS"
+
+
+@pytest.mark.parametrize("harm", ["no samples", "short samples", "no index", "broken index", "index of another", "negative"])
+def test_a_damaged_cache_is_made_anew(tmp_path, harm: str) -> None:
+    wave = np.random.default_rng(0).uniform(-0.9, 0.9, 1000)
+    soundfile.write(tmp_path / "a.wav", wave, 16000)
+    PCMCache([tmp_path / "a.wav"], tmp_path / "cache")
+    (index,), (samples,) = (list((tmp_path / "cache").glob(f"*.{suffix}")) for suffix in ("json", "pcm"))
+    whole = index.read_text()
+    {
+        "no samples": samples.unlink,
+        "short samples": lambda: samples.write_bytes(samples.read_bytes()[:-2]),
+        "no index": index.unlink,
+        "broken index": lambda: index.write_text(whole[:-3]),
+        "index of another": lambda: index.write_text("[3]"),
+        "negative": lambda: index.write_text(whole.replace("1000", "2000, -1000")),
+    }[harm]()
+    cache = PCMCache([tmp_path / "a.wav"], tmp_path / "cache")
+    np.testing.assert_allclose(cache.read(0, 0, 1000), wave, atol=1e-4)
+    assert index.read_text() == whole
+
+
+@pytest.mark.parametrize(("code", "kept"), [("E_EXTRA", False), ("E_PERMISSION", False), ("E_IO", False), ("E_HEADER", True)])
+def test_a_reason_that_may_pass_is_not_kept(tmp_path, monkeypatch, code: str, kept: bool) -> None:
+    paths = [tmp_path / f"{number}.wav" for number in range(40)]
+    for path in paths:
+        soundfile.write(path, np.full(400, 0.1), 16000)
+    load = io.load
+
+    def refusing(path, **options):
+        if path == paths[7]:
+            raise AudioError("not now", code)
+        return load(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "load", refusing)
+        now = PCMCache(paths, tmp_path / "cache")
+    assert (now.rejected, now.num_samples(7)) == ({str(paths[7]): code}, 0)
+    later = PCMCache(paths, tmp_path / "cache")
+    assert later.num_samples(7) == (0 if kept else 400)
+    np.testing.assert_array_equal(now.read(8, 0, 400), later.read(8, 0, 400))
+
+
+def test_a_pickled_cache_holds_no_samples(tmp_path) -> None:
+    wave = np.random.default_rng(0).uniform(-0.9, 0.9, 100_000)
+    soundfile.write(tmp_path / "a.wav", wave, 16000)
+    cache = PCMCache([tmp_path / "a.wav"], tmp_path / "cache")
+    cache.read(0, 0, 10)
+    pickled = pickle.dumps(cache)
+    assert len(pickled) < 2000
+    np.testing.assert_array_equal(pickle.loads(pickled).read(0, 500, 900), cache.read(0, 500, 900))
+    next((tmp_path / "cache").glob("*.pcm")).write_bytes(b"")
+    with pytest.raises(DataError, match="decoded samples are gone"):
+        pickle.loads(pickled).read(0, 500, 900)
+
+
+def test_warnings_are_told_by_code_and_integers_are_scaled(tmp_path, caplog) -> None:
+    wave = np.random.default_rng(0).uniform(-1, 1, 1000)
+    wave[3] = 1.0
+    for name, gain in (("loud", 4.0), ("whole", 20000.0), ("whole_too", 30000.0)):
+        soundfile.write(tmp_path / f"{name}.wav", gain * wave, 16000, subtype="FLOAT")
+    paths = [tmp_path / f"{name}.wav" for name in ("loud", "whole", "whole_too")]
+    with caplog.at_level(logging.WARNING, "voxid"):
+        cache = PCMCache(paths, tmp_path / "cache")
+    assert [record.getMessage().split(", e.g.")[0] for record in caplog.records] == ["W_SCALE: 2 recordings"]
+    assert "whole.wav: samples up to 20000" in caplog.text
+    np.testing.assert_allclose(cache.read(0, 0, 1000), np.clip(4 * wave, -1, 1), atol=1e-4)
+    for number in (1, 2):
+        np.testing.assert_allclose(cache.read(number, 0, 1000), wave, atol=1e-4)

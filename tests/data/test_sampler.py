@@ -52,3 +52,32 @@ def test_mistakes_are_refused() -> None:
         sampler([])
     with pytest.raises(ConfigError, match="balance"):
         sampler([0], balance=1.5)
+
+
+def test_permutations_are_made_once_and_two_are_kept(monkeypatch) -> None:
+    made = []
+    order = np.random.Generator.permutation
+
+    class Counting:
+        def __init__(self, seed: list[int]) -> None:
+            self.seed, self.generator = seed, draw(seed)
+
+        def permutation(self, size: int) -> np.ndarray:
+            made.append(self.seed[1])
+            return order(self.generator, size)
+
+        def random(self, size: int) -> np.ndarray:
+            return self.generator.random(size)
+
+    draw = np.random.default_rng
+    alone = [list(sampler(list(range(10)), batches=8))[batch] for batch in range(8)]
+    monkeypatch.setattr(np.random, "default_rng", Counting)
+    one = sampler(list(range(10)), batches=8)
+    assert list(one) == alone
+    assert made == [0, 1, 2, 3]
+    assert len(one._orders) <= 2
+    small = sampler([0, 1], batches=3, batch_size=9)  # five turns in a batch
+    assert Counter(crop.utterance for batch in small for crop in batch) in ({0: 13, 1: 14}, {0: 14, 1: 13})
+    assert len(small._orders) <= 2
+    permutations = np.concatenate([draw([0, turn]).permutation(10) for turn in range(4)])
+    assert [crop.utterance for batch in alone for crop in batch] == permutations[:32].tolist()

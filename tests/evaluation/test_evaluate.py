@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import roc_curve
 
 from voxid.data.trials import Trial, read_trials
-from voxid.errors import ConfigError, DataError, VoxidError
+from voxid.errors import ConfigError, DataError, ModelError, VoxidError
 from voxid.evaluation.evaluate import _warnings, evaluate, score_trials
 from voxid.metrics.detection import act_dcf, eer, far_frr_at, min_dcf
 from voxid.models.speaker.encoder import SpeakerEncoder
@@ -193,13 +193,28 @@ def test_lists_that_cannot_be_evaluated(net, corpus, trials, tmp_path):
 def test_what_would_fail_at_the_end_is_said_before_the_work(net, corpus, trials, tmp_path, monkeypatch):
     monkeypatch.setattr("voxid.evaluation.evaluate.embed_files", lambda *a, **k: pytest.fail("it began to work"))
     for options in ({"output": tmp_path / "none" / "r.json"}, {"scores": tmp_path / "none" / "s.txt"}):
-        with pytest.raises(DataError, match="no such folder"):
+        with pytest.raises(DataError, match="is no folder"):
             run(net, corpus, **options)
     for options in ({"trials": [t for t in trials if t.label]}, {"speakers": r"day(\d)"}, {"root": tmp_path}):
         with pytest.raises(DataError):
             run(net, corpus, **options)
-    with pytest.raises(ConfigError):
-        run(net, corpus, bootstrap=-1)
+    for options in ({"output": tmp_path}, {"scores": tmp_path / ("s" * 300)}):
+        with pytest.raises(DataError) as caught:
+            run(net, corpus, **options)
+        assert caught.value.code == "E_WRITE"
+    for options in ({"bootstrap": -1}, {"seed": -1}, {"output": tmp_path / "r", "scores": tmp_path / "." / "r"}):
+        with pytest.raises(ConfigError):
+            run(net, corpus, **options)
+    for card in ({"thresholds": {"points": [{}]}}, {"calibration": {"scale": 1.0}}, {"calibration": {"scale": "x", "offset": 0}}):
+        monkeypatch.setattr(net, "card", card, raising=False)
+        with pytest.raises(ModelError, match="card is malformed"):
+            run(net, corpus)
+
+
+def test_a_name_that_is_too_long_is_a_missing_recording(net, corpus, trials):
+    with pytest.raises(DataError, match="1 of 21 recordings of the list are not under") as caught:
+        run(net, corpus, trials=[*trials, Trial("x" * 300, trials[0].test, False)])
+    assert caught.value.code == "E_NOT_FILE"
 
 
 def test_contradicting_speakers_are_an_error_when_asked_for(net, corpus):

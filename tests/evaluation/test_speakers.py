@@ -50,6 +50,14 @@ def test_a_manifest_that_misses_some_does_not_count(tmp_path):
     assert speakers_of(VOXCELEB, tmp_path)[0].tolist() == EXPECTED
 
 
+@pytest.mark.parametrize("text", ["", "a;b\n1;2\n", "path,path\nx,y\n", 'path,speaker\n"x', "path,speaker\nx\n", "{not json"])
+def test_a_table_of_another_kind_does_not_count(tmp_path, text):
+    (tmp_path / "manifest.csv").write_text(text)
+    assert speakers_of(VOXCELEB, tmp_path)[0].tolist() == EXPECTED
+    with pytest.raises(DataError):
+        speakers_of(VOXCELEB, tmp_path, tmp_path / "manifest.csv")
+
+
 @pytest.mark.parametrize("kind", [str, lambda path: path])
 def test_a_manifest_elsewhere_names_its_files_from_its_own_folder(tmp_path, kind):
     (tmp_path / "lists").mkdir()

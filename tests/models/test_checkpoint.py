@@ -77,11 +77,74 @@ def test_a_cut_file_is_refused(net, tmp_path, cut: int) -> None:
 
 
 def test_weights_that_are_not_finite_are_refused(net, tmp_path) -> None:
-    with torch.no_grad():
-        net.projection.bias[0] = float("nan")
-    checkpoint.save(net, tmp_path / "m.safetensors")
+    path = tmp_path / "m.safetensors"
+    checkpoint.save(net, path)
+    tensors, description = load_file(path), description_of(path)
+    tensors["projection.bias"][0] = float("nan")
+    save_file(tensors, path, {"voxid": json.dumps(description)})
     with pytest.raises(ModelError, match="NaN"):
-        checkpoint.load(tmp_path / "m.safetensors")
+        checkpoint.load(path)
+    with torch.no_grad():
+        net.norm.running_var[0] = 1e6
+    checkpoint.save(net, path)
+    whole = path.read_bytes()
+    with pytest.raises(ModelError, match="beyond"):
+        checkpoint.save(net, path, dtype=torch.float16)
+    assert path.read_bytes() == whole
+
+
+def description_of(path) -> dict:
+    with path.open("rb") as file:
+        return json.loads(json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))["__metadata__"]["voxid"])
+
+
+CALLED = []
+
+
+def called() -> None:
+    CALLED.append("code of the file ran")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": f"{__name__}.called"},
+        {"model": [f"{__name__}.called"]},
+        {"model": {"name": "speaker_encoder", "pooling": {"name": "asp", "bottleneck": [{"name": "os.getcwd"}]}}},
+        {"model": None},
+        {"kind": "pooling"},
+        {"kind": []},
+        {"card": None},
+        {"card": "x"},
+        {"format": None},
+        {"model": {"name": "speaker_encoder", "embedding_dim": 10**30}},
+        {"model": {"name": "speaker_encoder", "embedding_dim": 10**6}},
+        {"model": {"name": "speaker_encoder", "embedding_dim": -1}},
+        {"model": {"name": "speaker_encoder", "frontend": {"name": "fbank", "frame_length": 1e308}}},
+        {"model": {"name": "speaker_encoder", "frontend": {"name": "fbank", "frame_length": 1e12}}},
+        {"model": {"name": "speaker_encoder", "backbone": 3}},
+    ],
+)
+def test_hostile_descriptions_are_refused(net, tmp_path, change: dict) -> None:
+    path = tmp_path / "m.safetensors"
+    checkpoint.save(net, path)
+    tensors, description = load_file(path), description_of(path)
+    save_file(tensors, path, {"voxid": json.dumps(description | change)})
+    with pytest.raises(ModelError, match=r"m\.safetensors"):
+        checkpoint.load(path)
+    assert CALLED == []
+
+
+def test_a_description_nested_beyond_reason_is_refused(net, tmp_path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"a": torch.zeros(1)}, path, {"voxid": "[" * 100_000})
+    with pytest.raises(ModelError):
+        checkpoint.load(path)
+
+
+def test_a_card_is_plain_data(net, tmp_path) -> None:
+    with pytest.raises(ModelError, match="plain data"):
+        checkpoint.save(net, tmp_path / "m.safetensors", card={"eer": torch.zeros(1)})
 
 
 def test_foreign_newer_and_mismatched_files(net, tmp_path) -> None:
@@ -91,8 +154,7 @@ def test_foreign_newer_and_mismatched_files(net, tmp_path) -> None:
         checkpoint.load(path)
     checkpoint.save(net, path)
     tensors = load_file(path)
-    with path.open("rb") as file:
-        metadata = json.loads(json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))["__metadata__"]["voxid"])
+    metadata = description_of(path)
     save_file(tensors, path, {"voxid": json.dumps(metadata | {"format": 99})})
     with pytest.raises(ModelError, match="update voxid"):
         checkpoint.load(path)

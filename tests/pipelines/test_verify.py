@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from voxid.errors import AudioError, ConfigError
+from voxid.errors import AudioError, ConfigError, ModelError
 from voxid.models import checkpoint
 from voxid.models.speaker.encoder import SpeakerEncoder
 from voxid.pipelines.verify import verify
@@ -118,3 +118,47 @@ def test_loudness_does_not_change_the_score(model, gain_db: float) -> None:
     quiet = loud * np.float32(10 ** (gain_db / 20))
     score = verify((loud, RATE), other, model=model).score
     assert verify((quiet, RATE), other, model=model).score == pytest.approx(score, abs=0.01)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), float("-inf")])
+def test_a_threshold_is_a_finite_number(model, threshold: float) -> None:
+    with pytest.raises(ConfigError, match="finite"):
+        verify((voice(120), RATE), (voice(240), RATE), model=model, threshold=threshold)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_loaded_model_is_left_as_it_was(model, training: bool) -> None:
+    net = checkpoint.load(model).train(training)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    verify((voice(120), RATE), (voice(240), RATE), model=net)
+    assert net.training is training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "0.5",
+        {"source": "dev"},
+        {"points": 3},
+        {"points": [3]},
+        {"points": [{"far": 0.01, "threshold": 0.5}]},
+        {"points": [{"far": 0.01, "threshold": "high", "frr": 0.1}]},
+        {"points": [{"far": 0, "threshold": 0.5, "frr": 0.1}]},
+    ],
+    ids=str,
+)
+def test_malformed_thresholds_are_the_models_fault(model, stored) -> None:
+    net = checkpoint.load(model)
+    net.card["thresholds"] = stored
+    with pytest.raises(ModelError, match="'thresholds'"):
+        verify((voice(120), RATE), (voice(240), RATE), model=net)
+    assert verify((voice(120), RATE), (voice(240), RATE), model=net, threshold=-1.0).decision
+
+
+def test_no_rows_are_no_thresholds(model) -> None:
+    net = checkpoint.load(model)
+    net.card["thresholds"] = {"source": "dev", "points": []}
+    with pytest.raises(ConfigError, match="--threshold") as caught:
+        verify((voice(120), RATE), (voice(240), RATE), model=net)
+    assert caught.value.code == "E_NO_THRESHOLD"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +131,76 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(corpus, unbroken, tmp_pat
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_moved_run_is_resumed(corpus, unbroken, tmp_path) -> None:
+    shutil.copytree(unbroken, tmp_path / "moved")
+    shutil.rmtree(tmp_path / "moved" / "tensorboard")
+    (tmp_path / "moved" / "model.safetensors").unlink()
+    result = train(corpus, tmp_path / "moved", "trainer.resume=true")
+    one, other = load(unbroken, device="cpu"), load(result.model, device="cpu")
+    assert torch.equal(one.projection.weight, other.projection.weight)
+
+
+def test_a_resume_with_other_speakers_or_another_net_is_refused(corpus, unbroken, tmp_path) -> None:
+    shutil.copytree(unbroken, tmp_path / "run")
+    recipe = (tmp_path / "run" / "recipe.yaml").read_text()
+    for override, says in (("where.speaker=[s1,s2,s3]", "other speakers"), ("model.embedding_dim=17", "another model")):
+        with pytest.raises(ConfigError, match=says):
+            train(corpus, tmp_path / "run", "trainer.resume=true", override)
+    assert (tmp_path / "run" / "recipe.yaml").read_text() == recipe
+
+
+def test_a_dumped_recipe_trains_again(corpus, unbroken, tmp_path) -> None:
+    result = fit(load_recipe(unbroken / "recipe.yaml", [f"output={tmp_path}/again", "init=null"]))
+    assert torch.equal(load(unbroken, device="cpu").projection.weight, load(result.model, device="cpu").projection.weight)
+
+
+def test_ctrl_c_leaves_a_run_to_go_on_with(corpus, tmp_path) -> None:
+    output = tmp_path / "stopped"
+    command = [sys.executable, "-m", "voxid.cli", "train", "speaker/ecapa_tdnn"]
+    command += overrides(corpus, output, "trainer.epochs=100000")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 300
+        while not (output / "checkpoints" / "last.ckpt").is_file() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (130, "")
+    assert "trainer.resume=true" in err
+    assert "Traceback" not in err
+    assert (output / "checkpoints" / "last.ckpt").is_file()
+
+
+class Front(torch.nn.Module):
+    """A front-end that learns."""
+
+    num_bins, sample_rate = 8, RATE
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv1d(1, 8, 400, stride=160)
+
+    def num_frames(self, lengths: torch.Tensor) -> torch.Tensor:
+        return ((lengths - 400) // 160 + 1).clamp(min=1)
+
+    def forward(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        return self.conv(waveform[:, None])
+
+
+def test_a_front_end_of_ones_own_learns(corpus, tmp_path, monkeypatch) -> None:
+    module = types.ModuleType("own_front")
+    module.Front = Front
+    monkeypatch.setitem(sys.modules, "own_front", module)
+    recipe = load_recipe("speaker/ecapa_tdnn", overrides(corpus, tmp_path / "own", "trainer.epochs=1"))
+    recipe["model"]["frontend"] = {"name": "own_front.Front"}
+    torch.manual_seed(0)
+    fit(recipe)
+    states = [torch.load(tmp_path / "own" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]]
+    recipe |= {"output": str(tmp_path / "still"), "optimizer": {"name": "sgd", "lr": 0.0}}
+    fit(recipe)
+    states.append(torch.load(tmp_path / "still" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    assert not torch.equal(states[0]["model.frontend.conv.weight"], states[1]["model.frontend.conv.weight"])
+
+
 def test_workers_do_not_change_the_batches(corpus, unbroken, tmp_path) -> None:
     train(corpus, tmp_path / "workers", "data.workers=2")
     assert epochs(tmp_path / "workers") == epochs(unbroken)
@@ -225,6 +297,8 @@ def test_two_processes_train_together(corpus, tmp_path, strategy: str) -> None:
         ("data.speeds=2", "speeds must be a list of a number"),
         ("schedule.warmup_steps=-1", "warmup_steps >= 0"),
         ("optimizer.lr=fast", "lr must be a number"),
+        ("seed=-1", "seed must lie"),
+        ("trainer.devices=-1", "trainer"),
     ],
 )
 def test_mistakes_in_a_recipe_are_named(corpus, tmp_path, override: str, says: str) -> None:

@@ -8,6 +8,7 @@ import torch
 from voxid.errors import ConfigError, ModelError
 from voxid.models import checkpoint
 from voxid.models.speaker.encoder import SpeakerEncoder
+from voxid.pipelines.embed import ready
 from voxid.zoo.catalogue import catalogue
 from voxid.zoo.load import DEFAULT, bundled, find, load
 
@@ -45,3 +46,35 @@ def test_the_bundled_model_is_whole_small_and_has_a_card() -> None:
         assert sum(parameter.numel() for parameter in net.parameters()) == entry.parameters
         assert all(parameter.dtype == torch.float32 for parameter in net.parameters())
     assert find(None) == bundled()[DEFAULT]
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 300 + ".safetensors", "folder/" + "a" * 300])
+def test_a_name_that_is_too_long_is_just_unknown(name: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        load(name)
+    assert caught.value.code == "E_NOT_FOUND"
+
+
+def test_other_runtimes_and_devices_without_numbers_are_refused() -> None:
+    with pytest.raises(ConfigError, match="torch"):
+        load(runtime="onnx")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="meta") as caught:
+        load(device="meta")
+    assert caught.value.code == "E_DEVICE"
+
+
+def test_a_part_that_goes_by_an_import_path_needs_a_word(tmp_path) -> None:
+    path = tmp_path / "own.safetensors"
+    backbone = {"name": "voxid.models.speaker.ecapa_tdnn.ECAPATDNN", "channels": 16, "output_dim": 32}
+    checkpoint.save(SpeakerEncoder(backbone=backbone, embedding_dim=8), path)
+    for door in (load, ready):
+        with pytest.raises(ModelError, match="imports=True") as caught:
+            door(path, device="cpu")
+        assert caught.value.code == "E_IMPORT"
+        assert door(path, device="cpu", imports=True).embedding_dim == 8
+
+
+def test_a_module_that_is_no_speaker_model_is_refused() -> None:
+    for door in (load, ready):
+        with pytest.raises(ModelError, match="Linear"):
+            door(torch.nn.Linear(2, 2))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import soxr
 import torch
 from torch import Tensor
+
+from voxid.errors import ConfigError
 
 
 def mix(speech: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
@@ -65,6 +68,9 @@ class Augmenter:
         reverb_prob: Share of items put into a room, before the noise.
         noise_snr_db, babble_snr_db: Range of the ratio, in dB.
 
+    Raises:
+        ConfigError: A share outside 0 ... 1, or a range that is not two numbers, the lower one first.
+
     Example:
         >>> augment = Augmenter(noises=[np.ones(8, np.float32)], noise_prob=1.0)
         >>> augment(torch.randn(2, 16), torch.Generator().manual_seed(0)).shape
@@ -78,9 +84,13 @@ class Augmenter:
         noise_prob: float = 0.4,
         babble_prob: float = 0.15,
         reverb_prob: float = 0.4,
-        noise_snr_db: tuple[float, float] = (0.0, 20.0),
-        babble_snr_db: tuple[float, float] = (10.0, 20.0),
+        noise_snr_db: Sequence[float] = (0.0, 20.0),
+        babble_snr_db: Sequence[float] = (10.0, 20.0),
     ) -> None:
+        for name, share in (("noise_prob", noise_prob), ("babble_prob", babble_prob), ("reverb_prob", reverb_prob)):
+            _check_share(name, share)
+        for name, limits in (("noise_snr_db", noise_snr_db), ("babble_snr_db", babble_snr_db)):
+            _check_range(name, limits)
         self.noises = [torch.from_numpy(np.asarray(noise, np.float32)) for noise in noises]
         self.responses = _stack(responses)
         self.noise_prob = noise_prob if self.noises else 0.0
@@ -116,7 +126,22 @@ class Augmenter:
         return noise[start : start + samples]
 
 
-def _snr(items: int, limits: tuple[float, float], generator: torch.Generator) -> Tensor:
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_share(name: str, share: float) -> None:
+    if not _is_number(share) or not 0.0 <= share <= 1.0:
+        raise ConfigError(f"augment: {name} must be a share within 0 ... 1, got {share!r}")
+
+
+def _check_range(name: str, limits: Sequence[float]) -> None:
+    pair = isinstance(limits, list | tuple) and len(limits) == 2 and all(map(_is_number, limits))
+    if not pair or limits[0] > limits[1]:
+        raise ConfigError(f"augment: {name} must be two numbers in dB, the lower one first, got {limits!r}")
+
+
+def _snr(items: int, limits: Sequence[float], generator: torch.Generator) -> Tensor:
     low, high = limits
     return low + (high - low) * torch.rand(items, generator=generator)
 

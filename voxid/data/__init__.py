@@ -1,1 +1,5 @@
 """Corpora -> batches."""
+
+from voxid import modules_of
+
+__getattr__ = modules_of(__name__)

@@ -9,7 +9,7 @@ import numpy as np
 
 from voxid.data.manifest import Manifest
 from voxid.data.trials import CODE, Trial
-from voxid.errors import DataError
+from voxid.errors import ConfigError, DataError
 
 MOST = 2000  # utterances of one speaker that target trials are drawn from: their pairs grow with the square
 Pair = tuple[int, int]
@@ -39,6 +39,7 @@ def make_trials(
 
     Raises:
         DataError: ``E_TRIALS`` for fewer possible trials than asked for, ``E_MANIFEST`` for a column that is not there.
+        ConfigError: A seed below 0.
 
     Example:
         >>> from pathlib import Path
@@ -50,6 +51,8 @@ def make_trials(
     """
     if min(targets, nontargets) < 0 or targets + nontargets == 0:
         raise DataError(f"expected how many trials are wanted, got targets={targets} and nontargets={nontargets}", CODE)
+    if seed < 0:
+        raise ConfigError(f"seed is an integer, 0 or more, got {seed}")
     rng = np.random.default_rng(seed)
     manifest = manifest.select(np.argsort(np.array(manifest.paths), kind="stable").tolist())
     pairs = [*_targets(manifest, targets, different, rng), *_nontargets(manifest, nontargets, same, rng)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from voxid.atomic import check_name
 from voxid.data.kaldi import is_kaldi, read_kaldi
 from voxid.data.manifest import Utterance, write_manifest
 from voxid.data.measure import Reject, measure
@@ -145,8 +146,7 @@ def check_place(output: Path) -> None:
     Raises:
         DataError: ``E_WRITE``.
     """
-    if os.path.exists(output) and not output.is_file():  # noqa: PTH110 - Path.exists() raises on a name that is too long
-        raise DataError(f"{output}: is there and is not a file; choose another name", "E_WRITE")
+    check_name(output, DataError)
     if not os.path.isdir(output.parent):  # noqa: PTH112
         raise DataError(f"{output}: {output.parent} is no folder; make it first", "E_WRITE")
     if not os.access(output.parent, os.W_OK | os.X_OK):
@@ -208,10 +208,14 @@ def _out_of_range(duration: float, least: float, most: float) -> Reject | None:
     return None
 
 
+def _listed(output: Path) -> Path:
+    return output.with_name(output.name.removesuffix(".csv") + ".rejected.csv")
+
+
 def _written(
     folder: Path, output: Path, root: str | Path | None, rows: Sequence[Utterance], rejects: Sequence[tuple[str, str, str]]
 ) -> Prepared:
-    listed = output.with_name(output.name.removesuffix(".csv") + ".rejected.csv")
+    listed = _listed(output)
     codes = dict(sorted(Counter(code for _, code, _ in rejects).items()))
     if rejects:
         write_table(listed, ["path", "code", "reason"], rejects)

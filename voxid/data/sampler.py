@@ -62,6 +62,7 @@ class CropSampler:
         self.seed, self.rank, self.world_size = seed, rank, world_size
         self.epoch = 0
         self.size = len(speakers) * speeds
+        self._orders: dict[int, np.ndarray] = {}
         self.weights = None if balance == 0.0 else _weights(np.asarray(speakers), balance)
 
     def set_epoch(self, epoch: int) -> None:
@@ -86,10 +87,13 @@ class CropSampler:
         # An endless row of permutations, each of them known by its own number.
         first = (number * self.world_size + self.rank) * self.batch_size
         index = np.arange(first, first + self.batch_size)
-        orders = {
-            turn: np.random.default_rng([self.seed, turn]).permutation(self.size) for turn in set((index // self.size).tolist())
-        }
+        orders = {turn: self._order(turn) for turn in sorted(set((index // self.size).tolist()))}
+        self._orders = dict(list(orders.items())[-2:])  # the next batch begins in one of them; millions of items take a while
         return np.array([orders[int(i) // self.size][int(i) % self.size] for i in index])
+
+    def _order(self, turn: int) -> np.ndarray:
+        known = self._orders.get(turn)
+        return np.random.default_rng([self.seed, turn]).permutation(self.size) if known is None else known
 
     def _weighted(self, generator: np.random.Generator) -> np.ndarray:
         assert self.weights is not None

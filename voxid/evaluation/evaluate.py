@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from voxid.atomic import check_name
+from voxid.data.prepare import check_place
 from voxid.data.trials import Trial, read_trials
-from voxid.errors import ConfigError, DataError
+from voxid.errors import ConfigError, DataError, ModelError
 from voxid.evaluation.report import Evaluation, write_report, write_scores
 from voxid.evaluation.speakers import Speakers, speakers_of
 from voxid.metrics.bootstrap import eer_interval
 from voxid.metrics.detection import act_dcf, eer, far_frr_at, min_dcf, split
-from voxid.metrics.operating_points import threshold_for
+from voxid.metrics.operating_points import stored_points, threshold_for
 from voxid.models.speaker.encoder import SpeakerEncoder
 from voxid.pipelines.embed import embed_files, model_info, ready
 from voxid.scoring.cosine import cosine_trials
@@ -38,6 +41,7 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 0,
     device: str = "auto",
+    imports: bool = False,
     on_error: Literal["raise", "skip"] = "raise",
     progress: bool = True,
 ) -> Evaluation:
@@ -54,17 +58,23 @@ def evaluate(
         bootstrap: Draws of speakers for the interval of the EER; 0 for none.
         seed: Of the draws.
         device: "auto", "cpu", "cuda", ...
+        imports: Allow a model file whose parts go by an import path. Importing runs code: only for files that you trust.
         on_error: "raise" stops at recordings that cannot be used; "skip" leaves out their trials and counts them.
         progress: A bar on stderr.
 
     Raises:
         DataError: A list without labels or of one class only, missing or broken recordings, speakers that contradict the labels,
             a file that cannot be written.
+        ModelError: A model that cannot be loaded, or whose card is malformed.
+        ConfigError: A value out of its range, or one place for both files.
     """
     # What would fail at the end is said before the work.
-    _check_places(bootstrap, output, scores)
+    _check_options(bootstrap, seed)
+    _check_places(output, scores)
     asked, name = _labelled(trials)
-    net = ready(model, device)
+    net = ready(model, device, imports=imports)
+    card = getattr(net, "card", None) or {}
+    _threshold(card), _calibration(card)
     if on_error == "raise":
         _check_there(asked, Path(root))
         speakers_of(asked, Path(root), speakers)
@@ -135,22 +145,32 @@ def _by_card(values: NDArray, labels: NDArray, card: Mapping[str, Any]) -> dict[
     """What can be measured only with the threshold or the calibration of the model's card."""
     threshold, source = _threshold(card)
     far, frr = (None, None) if threshold is None else far_frr_at(values, labels, threshold)
-    calibration = card.get("calibration")
-    # A calibration is a line: natural-log likelihood ratio = scale * cosine + offset.
-    cost = act_dcf(calibration["scale"] * values.astype(float) + calibration["offset"], labels) if calibration else None
+    line = _calibration(card)
+    cost = act_dcf(line[0] * values.astype(float) + line[1], labels) if line else None
     return {"act_dcf": cost, "threshold": threshold, "threshold_source": source, "far": far, "frr": frr}
 
 
 def _threshold(card: Mapping[str, Any]) -> tuple[float | None, str | None]:
     """The threshold that `verify` decides by when nobody asks for another, and the trials it was set on."""
-    stored = card.get("thresholds")
-    if not stored:
-        return None, None
+    points, trials = stored_points(card)
     try:
-        value, _ = threshold_for(stored["points"], FAR)
-    except ConfigError:  # too few development trials for this rate
+        value, _ = threshold_for(points, FAR)
+    except ConfigError:  # no development trials, or too few for this rate
         return None, None
-    return value, f"set for FAR {FAR:.0%} on {stored['source']}"
+    return value, f"set for FAR {FAR:.0%} on {trials}"
+
+
+def _calibration(card: Mapping[str, Any]) -> tuple[float, float] | None:
+    """A line from a cosine to a natural-log likelihood ratio: scale and offset."""
+    stored = card.get("calibration")
+    if not stored:
+        return None
+    try:
+        return float(stored["scale"]), float(stored["offset"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            "the model's card is malformed: 'calibration' is {'scale': number, 'offset': number}", "E_FORMAT"
+        ) from error
 
 
 def _warnings(rate: float, labels: NDArray, facts: Mapping[str, Any], known_speakers: bool) -> Iterator[str]:
@@ -183,7 +203,7 @@ def _labelled(trials: str | Path | Sequence[Trial]) -> tuple[list[Trial], str]:
 
 def _check_there(trials: Sequence[Trial], root: Path) -> None:
     names = _recordings(trials)
-    missing = [name for name in names if not (root / name).is_file()]
+    missing = [name for name in names if not os.path.isfile(root / name)]  # noqa: PTH113 - Path.is_file() raises on long names
     if missing:
         shown = ", ".join(missing[:SHOWN]) + (f" ... and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
         raise DataError(
@@ -193,9 +213,17 @@ def _check_there(trials: Sequence[Trial], root: Path) -> None:
         )
 
 
-def _check_places(bootstrap: int, *places: str | Path | None) -> None:
+def _check_options(bootstrap: int, seed: int) -> None:
     if bootstrap < 0:
         raise ConfigError(f"bootstrap is a number of draws, 0 or more, got {bootstrap}")
+    if seed < 0:
+        raise ConfigError(f"seed is an integer, 0 or more, got {seed}")
+
+
+def _check_places(output: str | Path | None, scores: str | Path | None) -> None:
+    places = [Path(place) for place in (output, scores) if place is not None]
     for place in places:
-        if place is not None and not Path(place).absolute().parent.is_dir():
-            raise DataError(f"{place}: there is no such folder; make it first or choose another place", "E_WRITE")
+        check_place(place)
+        check_name(place, DataError)
+    if len(places) == 2 and os.path.realpath(places[0]) == os.path.realpath(places[1]):
+        raise ConfigError(f"output and scores are one file, {output}; choose two places")

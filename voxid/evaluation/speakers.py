@@ -30,16 +30,15 @@ def speakers_of(trials: Sequence[Trial], root: Path, speakers: Speakers | None =
             nearest folder above the file that agrees with all labels.
 
     Raises:
-        DataError: ``E_SPEAKERS``: `speakers` or the manifest contradict the labels, or leave a recording without one.
+        DataError: ``E_SPEAKERS``: `speakers` or the manifest contradict the labels, or `speakers` leave a recording without one.
     """
     names = list(dict.fromkeys(name for trial in trials for name in (trial.enrol, trial.test)))
     if speakers is not None:
         return _checked(trials, _asked(names, root, speakers)), "given"
     manifest = root / "manifest.csv"
-    if manifest.is_file():
-        table = _from_manifest(names, root, manifest)
-        if table.keys() >= set(names):
-            return _checked(trials, table), str(manifest)
+    table = _beside(names, root, manifest)
+    if table.keys() >= set(names):
+        return _checked(trials, table), str(manifest)
     for level in range(max(len(PurePosixPath(name).parts) for name in names) - 1):
         folders = {name: _folder(name, level) for name in names}
         if all(folders.values()):
@@ -73,6 +72,16 @@ def _compiled(speakers: re.Pattern[str] | str) -> re.Pattern[str]:
         raise ConfigError(
             f"speakers: {speakers!r} is neither a manifest (.csv, .jsonl) nor a regular expression ({error})"
         ) from error
+
+
+def _beside(names: Collection[str], root: Path, manifest: Path) -> dict[str, str]:
+    """Speakers by a manifest that nobody named: a table of another kind says nothing about these recordings."""
+    if not os.path.isfile(manifest):  # noqa: PTH113 - Path.is_file() raises on a name that is too long
+        return {}
+    try:
+        return {name: speaker for name, speaker in _from_manifest(names, root, manifest).items() if speaker}
+    except DataError:
+        return {}
 
 
 def _from_manifest(names: Collection[str], root: Path, manifest: Path) -> dict[str, str]:

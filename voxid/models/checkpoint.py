@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from voxid import registry
 from voxid.atomic import replacing
 from voxid.errors import ConfigError, ModelError
 
+KINDS = ("speaker",)
 FORMAT = 1  # of the metadata below; a reader refuses a newer one
 
 
@@ -38,10 +40,16 @@ def save(
     if path.suffix != ".safetensors":
         raise ModelError(f"{path}: a model file ends in .safetensors", "E_FORMAT")
     metadata = {"format": FORMAT, "kind": "speaker", "model": model.spec, "card": dict(card or {})}
-    tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
+    tensors = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items()}
+    try:
+        description = json.dumps(metadata)
+    except TypeError as error:
+        raise ModelError(
+            f"{path}: a card holds plain data only (numbers, texts, lists, mappings): {error}", "E_FORMAT"
+        ) from error
     with replacing(path, ModelError) as temporary:
         try:
-            save_file(tensors, temporary, metadata={"voxid": json.dumps(metadata)})
+            save_file(tensors, temporary, metadata={"voxid": description})
         except SafetensorError as error:
             # safetensors hides the errno of a failed write in its text
             number = 28 if "No space left" in str(error) or "os error 28" in str(error) else 5
@@ -66,12 +74,17 @@ def load(path: str | Path, *, imports: bool = False) -> nn.Module:
             "If you trust the file, load it with imports=True",
             "E_IMPORT",
         )
+    state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     try:
+        with torch.device("meta"):  # a description may ask for any size: compare before memory is taken
+            planned = {
+                name: tensor.shape for name, tensor in registry.build(metadata["kind"], metadata["model"]).state_dict().items()
+            }
+        if planned != {name: tensor.shape for name, tensor in state.items()}:
+            raise ValueError("names or shapes of the weights differ")
         model = registry.build(metadata["kind"], metadata["model"])
-        model.load_state_dict(
-            {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-        )
-    except (ConfigError, RuntimeError) as error:
+        model.load_state_dict(state)
+    except (ConfigError, RuntimeError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path}: its weights do not fit its description: {reason[:300]}", "E_SHAPE") from error
     model.card = dict(metadata["card"], sha256=fingerprint(path))
@@ -85,27 +98,36 @@ def fingerprint(path: str | Path) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises on a name that is too long
         raise ModelError(f"{path}: there is no such model file", "E_NOT_FOUND")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get("voxid", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, OSError, RecursionError) as error:
         raise ModelError(f"{path}: {_guess(path)}", "E_FORMAT") from error
-    if not isinstance(metadata, dict) or not {"format", "kind", "model", "card"} <= metadata.keys():
-        raise ModelError(f"{path}: a .safetensors file, but not a model of voxid (no description inside)", "E_FORMAT")
-    if metadata["format"] != FORMAT:
-        raise ModelError(f"{path}: model format {metadata['format']}, this voxid reads {FORMAT}; update voxid", "E_FORMAT")
+    _check_description(path, metadata)
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
             raise ModelError(f"{path}: the weights {name!r} hold NaN or infinity; take an earlier checkpoint", "E_FORMAT")
     return metadata, tensors
 
 
+def _check_description(path: Path, metadata: Any) -> None:
+    if not isinstance(metadata, dict) or not {"format", "kind", "model", "card"} <= metadata.keys():
+        raise ModelError(f"{path}: a .safetensors file, but not a model of voxid (no description inside)", "E_FORMAT")
+    if metadata["format"] != FORMAT:
+        raise ModelError(f"{path}: model format {metadata['format']!r}, this voxid reads {FORMAT}; update voxid", "E_FORMAT")
+    if metadata["kind"] not in KINDS or not isinstance(metadata["model"], dict) or not isinstance(metadata["card"], dict):
+        raise ModelError(f"{path}: its description is malformed (a kind out of {', '.join(KINDS)}, a model, a card)", "E_FORMAT")
+
+
 def _guess(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(4)
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
     if head[:2] == b"PK" or head[:1] == b"\x80":
         return (
             "a pickle (PyTorch .pt, .bin, .ckpt), which is not opened: it could run code. Expected a .safetensors model of voxid"
@@ -113,19 +135,18 @@ def _guess(path: Path) -> str:
     return "not a .safetensors file, or a damaged one. Expected a model of voxid"
 
 
-def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+def _stored(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor.detach().cpu().contiguous()
+    stored = tensor.detach().to("cpu", dtype).contiguous()
+    if not bool(torch.isfinite(stored).all()):
+        raise ModelError(f"the weights {name!r} hold NaN, infinity or values beyond {dtype}; nothing was saved", "E_NOT_FINITE")
+    return stored
 
 
 def _dotted(spec: Any) -> str | None:
-    """The first part inside a description that goes by an import path."""
-    if isinstance(spec, Mapping):
-        name = spec.get("name")
-        if isinstance(name, str) and "." in name:
-            return name
-        return next((found for value in spec.values() if (found := _part(value))), None)
-    return None
-
-
-def _part(value: Any) -> str | None:
-    return value if isinstance(value, str) and "." in value else _dotted(value)
+    """The first text with a dot anywhere in a description: parts by name have none, import paths have."""
+    if isinstance(spec, str):
+        return spec if "." in spec else None
+    inside = spec.values() if isinstance(spec, Mapping) else spec if isinstance(spec, list) else ()
+    return next((found for value in inside if (found := _dotted(value))), None)

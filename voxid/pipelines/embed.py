@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,10 +20,11 @@ from safetensors.numpy import save
 from torch import nn
 from tqdm import tqdm
 
-from voxid.atomic import replacing
+from voxid.atomic import check_name, replacing
 from voxid.audio.io import load as load_audio
 from voxid.audio.source import AudioLike
-from voxid.errors import AudioError, ConfigError, DataError
+from voxid.data.prepare import check_place
+from voxid.errors import AudioError, ConfigError, DataError, ModelError
 from voxid.models.speaker.encoder import SpeakerEncoder
 from voxid.zoo.load import load as load_model
 from voxid.zoo.load import pick_device
@@ -54,13 +55,20 @@ class Embeddings:
     model: Mapping[str, Any]
 
 
-def embed(audio: AudioLike | list[AudioLike], *, model: str | Path | nn.Module | None = None, device: str = "auto") -> NDArray:
+def embed(
+    audio: AudioLike | list[AudioLike],
+    *,
+    model: str | Path | nn.Module | None = None,
+    device: str = "auto",
+    imports: bool = False,
+) -> NDArray:
     """Embedding of a recording [D], or of a list of them [n, D]; float32, not normalised to unit length.
 
     Args:
         audio: A path, a file object or a (waveform, rate) pair; a list of these gives a list of rows.
         model: A name, a file, a loaded model, or None for the bundled one.
         device: "auto", "cpu", "cuda", ...; a loaded model stays where it is with "auto" and is moved otherwise.
+        imports: Allow a model file whose parts go by an import path. Importing runs code: only for files that you trust.
 
     Raises:
         AudioError: A recording that cannot be read.
@@ -73,7 +81,7 @@ def embed(audio: AudioLike | list[AudioLike], *, model: str | Path | nn.Module |
         >>> embed((noise, 16000), model=net).shape, embed([(noise, 16000), (noise[:8000], 16000)], model=net).shape
         ((192,), (2, 192))
     """
-    net = ready(model, device)
+    net = ready(model, device, imports=imports)
     if isinstance(audio, list):
         return embed_files(audio, model=net, progress=False).embeddings
     waveform = _waveform(audio, _name(audio, 0), net)
@@ -86,6 +94,7 @@ def embed_files(
     *,
     model: str | Path | nn.Module | None = None,
     device: str = "auto",
+    imports: bool = False,
     batch_seconds: float = BATCH_SECONDS,
     progress: bool = True,
     on_error: Literal["raise", "skip"] = "raise",
@@ -96,7 +105,7 @@ def embed_files(
 
     Args:
         paths: Recordings, each as in `embed`.
-        model, device: As in `embed`.
+        model, device, imports: As in `embed`.
         batch_seconds: Audio in a batch at most, its padding included; a longer recording goes alone.
         progress: A bar on stderr.
         on_error: "raise" stops at recordings that cannot be used; "skip" leaves them out and lists them in `failed`.
@@ -109,7 +118,7 @@ def embed_files(
         raise ConfigError(f"on_error is 'raise' or 'skip', got {on_error!r}")
     if not 0 < batch_seconds < math.inf:
         raise ConfigError(f"batch_seconds must be a number above 0, got {batch_seconds}")
-    net = ready(model, device)
+    net = ready(model, device, imports=imports)
     items = list(paths)
     names = [_name(item, place) for place, item in enumerate(items)]
     rows = np.full((len(items), net.embedding_dim), np.nan, dtype=np.float32)
@@ -152,24 +161,31 @@ def embed_to_file(
     output: str | Path,
     model: str | Path | nn.Module | None = None,
     device: str = "auto",
+    imports: bool = False,
     progress: bool = True,
 ) -> EmbeddedFile:
     """Embeddings of recordings as one .safetensors file, whole or not at all; see `save_embeddings`.
 
     Raises:
-        DataError: Recordings that cannot be used, or a file that cannot be written.
+        DataError: Recordings that cannot be used, or a file that cannot be written; the latter is found before any work.
     """
     _check_place(Path(output))
-    done = embed_files(paths, model=model, device=device, progress=progress)
+    done = embed_files(paths, model=model, device=device, imports=imports, progress=progress)
     save_embeddings(output, done.names, done.embeddings, done.model)
     return EmbeddedFile(str(output), len(done.names), done.embeddings.shape[1], done.model)
 
 
-def ready(model: str | Path | nn.Module | None, device: str = "auto") -> SpeakerEncoder:
-    """The model by name, file or as it is, on its device."""
+def ready(model: str | Path | nn.Module | None, device: str = "auto", *, imports: bool = False) -> SpeakerEncoder:
+    """The model by name or file, or the loaded one as it is; on its device.
+
+    Raises:
+        ModelError: A model that cannot be loaded, or a module that is no speaker model.
+    """
     if not isinstance(model, nn.Module):
-        return cast(SpeakerEncoder, load_model(model, device=device))
-    return cast(SpeakerEncoder, model if device == "auto" else model.to(pick_device(device)))
+        return load_model(model, device=device, imports=imports)
+    if not isinstance(model, SpeakerEncoder):
+        raise ModelError(f"expected a speaker model, got {type(model).__name__}; see voxid.load", "E_FORMAT")
+    return model if device == "auto" else model.to(pick_device(device))
 
 
 def model_info(model: SpeakerEncoder) -> dict[str, Any]:
@@ -203,7 +219,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
     Raises:
         DataError: ``E_NOT_FILE``, or ``E_FORMAT`` for a file of another kind.
     """
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file() raises on a name that is too long
         raise DataError(f"{path}: there is no such file; expected embeddings that `voxid embed` wrote", "E_NOT_FILE")
     try:
         with safe_open(path, framework="numpy") as file:
@@ -219,8 +235,8 @@ def read_embeddings(path: str | Path) -> Embeddings:
 def _check_place(path: Path) -> None:
     if path.suffix != ".safetensors":
         raise DataError(f"{path}: a file of embeddings ends in .safetensors", "E_FORMAT")
-    if not path.absolute().parent.is_dir():
-        raise DataError(f"{path}: there is no such folder; make it first or choose another place", "E_WRITE")
+    check_place(path)
+    check_name(path, DataError)
 
 
 @contextmanager

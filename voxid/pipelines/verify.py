@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,9 @@ from voxid.audio.io import AudioLike, Recording
 from voxid.audio.io import load as load_audio
 from voxid.audio.quality import Meter
 from voxid.errors import AudioError, ConfigError
-from voxid.metrics.operating_points import threshold_for
-from voxid.pipelines.embed import embed
+from voxid.metrics.operating_points import stored_points, threshold_for
+from voxid.pipelines.embed import embed, ready
 from voxid.scoring.cosine import cosine
-from voxid.zoo.load import load
 
 MIN_SECONDS = 0.3
 
@@ -66,6 +67,7 @@ def verify(
     far: float = 0.01,
     threshold: float | None = None,
     device: str = "auto",
+    imports: bool = False,
 ) -> Verification:
     """Compare two recordings.
 
@@ -74,18 +76,21 @@ def verify(
         model: A name, a file or a loaded model; None = the bundled one.
         far: False-accept rate to aim at; the threshold for it comes out of the model's card.
         threshold: A threshold of your own instead.
-        device: ``auto``, ``cpu``, ``cuda`` ...
+        device: ``auto``, ``cpu``, ``cuda`` ...; a loaded model stays where it is with ``auto``.
+        imports: Allow a model file whose parts go by an import path. Importing runs code: only for files that you trust.
 
     Raises:
         AudioError: A recording that cannot be read, lasts less than 0.3 s (``E_TOO_SHORT``) or holds no voice (``E_NO_SPEECH``).
-        ModelError: A model that cannot be loaded.
-        ConfigError: ``E_NO_THRESHOLD``, a model without stored thresholds, and no `threshold` given.
+        ModelError: A model that cannot be loaded, or whose card holds malformed thresholds.
+        ConfigError: ``E_NO_THRESHOLD``, a model without stored thresholds, and no `threshold` given; a `far` that the card does
+            not support; a `threshold` that is not finite.
     """
-    net = load(model, device=device)
+    net = ready(model, device, imports=imports)
+    card = getattr(net, "card", None) or {}
     sides = ("enrol", "test")
-    limit, rate, misses, source = _limit(net.card, far, threshold)
+    limit, rate, misses, source = _limit(card, far, threshold)
     recordings = [_listen(audio, side) for audio, side in zip((enrol, test), sides, strict=True)]
-    first, second = embed([(recording.waveform, recording.rate) for recording in recordings], model=net, device=device)
+    first, second = embed([(recording.waveform, recording.rate) for recording in recordings], model=net)
     score = float(cosine(first, second))
     return Verification(
         score=score,
@@ -94,25 +99,27 @@ def verify(
         far=rate,
         frr=misses,
         source=source,
-        model=f"{net.card.get('name', 'unnamed')} ({str(net.card.get('sha256', 'not from a file'))[:12]})",
+        model=f"{card.get('name', 'unnamed')} ({str(card.get('sha256', 'not from a file'))[:12]})",
         reasons=tuple(
             f"{side}: {text}" for recording, side in zip(recordings, sides, strict=True) for text in recording.warnings
         ),
     )
 
 
-def _limit(card: dict[str, Any], far: float, threshold: float | None) -> tuple[float, float | None, float | None, str]:
+def _limit(card: Mapping[str, Any], far: float, threshold: float | None) -> tuple[float, float | None, float | None, str]:
     """Threshold, its false-accept and false-reject rates, and where it comes from."""
     if threshold is not None:
+        if not math.isfinite(threshold):
+            raise ConfigError(f"threshold must be a finite number, got {threshold}; scores lie between -1 and 1")
         return threshold, None, None, "given by the caller"
-    stored = card.get("thresholds")
-    if not stored:
+    points, trials = stored_points(card)
+    if not points:
         raise ConfigError(
-            "this model has no stored thresholds (it was trained without validation trials); give one: --threshold VALUE",
+            "this model has no stored thresholds (trained without validation trials or with few); give one: --threshold VALUE",
             "E_NO_THRESHOLD",
         )
-    value, misses = threshold_for(stored["points"], far)
-    return value, far, misses, f"false-accept rate {far:g} on the development trials {stored['source']}"
+    value, misses = threshold_for(points, far)
+    return value, far, misses, f"false-accept rate {far:g} on the development trials {trials}"
 
 
 def _listen(audio: AudioLike, which: str) -> Recording:

@@ -46,7 +46,9 @@ class Progress(lightning.Callback):
         if self.bar is not None:
             self.bar.update(trainer.global_step - self.bar.n)
             if trainer.global_step % 10 == 0:
-                self.bar.set_postfix({name: f"{float(value):.3g}" for name, value in trainer.progress_bar_metrics.items()})
+                figures = trainer.progress_bar_metrics
+                shown = {name.removesuffix("_step"): figures[name] for name in figures if "_epoch" not in name}
+                self.bar.set_postfix({name: f"{float(value):.3g}" for name, value in shown.items()})
 
     def on_train_end(self, *_: Any) -> None:
         if self.bar is not None:
@@ -64,7 +66,7 @@ class History(lightning.Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        figures = {name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())}
+        figures = {name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items()) if _whole(name)}
         row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step} | figures
         self.rows.append(row)
         if trainer.is_global_zero:
@@ -77,3 +79,8 @@ class History(lightning.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
+
+
+def _whole(name: str) -> bool:
+    """Not one of the twins that Lightning makes of a figure that is logged by step and by epoch."""
+    return not name.endswith(("_step", "_epoch"))

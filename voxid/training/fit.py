@@ -28,8 +28,9 @@ from voxid.models import checkpoint
 from voxid.training.batches import Batches
 from voxid.training.callbacks import AtomicCheckpointIO, History, Progress
 from voxid.training.corpus import Corpus, Paths, augmenter, refuse_overlap, training_corpus, validation_trials
-from voxid.training.resume import read_checkpoint
-from voxid.training.speaker import SpeakerTask, mean_embedding
+from voxid.training.resume import check_same
+from voxid.training.run_folder import open_folder
+from voxid.training.speaker import SpeakerTask, TrialSet, mean_embedding
 
 log = logging.getLogger("voxid")
 
@@ -77,7 +78,11 @@ def train(recipe: str | Path | Mapping[str, Any], *overrides: str) -> Trained:
         ConfigError: Unknown recipe, key or value.
         DataError: Manifests or trials that do not hold together.
     """
-    return fit(recipe if isinstance(recipe, Mapping) else load_recipe(recipe, overrides))
+    if not isinstance(recipe, Mapping):
+        recipe = load_recipe(recipe, overrides)
+    elif overrides:
+        raise ConfigError("overrides go with a recipe's name or file; a recipe that is a mapping is changed itself")
+    return fit(recipe)
 
 
 def fit(recipe: Mapping[str, Any]) -> Trained:
@@ -115,28 +120,28 @@ def _fit(
     margin_schedule: Mapping[str, Any] | None = None,
     validation: Mapping[str, Any] | None = None,
 ) -> Trained:
-    recipe = {name: value for name, value in locals().items() if value is not None}
-    if task != "speaker":
-        raise ConfigError(f"unknown task {task!r}: this version of voxid trains the task 'speaker'")
+    recipe = dict(locals())
+    _check(task, seed)
     settings = registry.call(Settings, trainer, "trainer")
     folder = Path(output)
-    last = _open_folder(folder, recipe, settings.resume)
+    last = open_folder(folder, settings.resume)
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    lightning.seed_everything(seed, verbose=False)
+    net = registry.build("speaker", model)
+    corpus, trial_sets, every = _heard(manifest, root, where, data, validation, net.sample_rate)
+    sound = None
+    if augment is not None:
+        sound = registry.call(augmenter, dict(augment) | {"sample_rate": net.sample_rate}, "augment")
     if specaugment is not None:
         registry.check(mask, {"features": None, "generator": None} | dict(specaugment), "specaugment")
-    corpus = registry.call(training_corpus, {"manifest": manifest, "root": root, "where": where} | dict(data), "data")
-    every, lists = registry.call(_validation, validation or {}, "validation")
-    trial_sets = registry.call(validation_trials, lists | {"cache": data["cache"]}, "validation")
-    refuse_overlap(manifest, root, corpus, trial_sets)
-    lightning.seed_everything(seed, verbose=False)
     speaker_task = SpeakerTask(
-        model,
+        net,
         loss,
         corpus.speakers,
         corpus.dataset.num_classes,
         settings.epochs * corpus.batches,
-        augmenter=None if augment is None else registry.call(augmenter, augment, "augment"),
+        augmenter=sound,
         specaugment=specaugment,
         optimizer=optimizer,
         schedule=schedule,
@@ -146,9 +151,37 @@ def _fit(
         compile=settings.compile,
         init=init,
     )
+    if last is not None:
+        check_same(last, corpus.speakers, {name: value.shape for name, value in speaker_task.state_dict().items()})
+    with replacing(folder / "recipe.yaml", ConfigError) as temporary:
+        temporary.write_text(dump_recipe(recipe))
     log.info("%d utterances, %d speakers, %d classes", len(corpus.dataset), len(corpus.speakers), corpus.dataset.num_classes)
     best = _run(speaker_task, corpus, folder, settings, every, last, seed)
     return _export(speaker_task, corpus, folder, recipe, best)
+
+
+def _check(task: str, seed: int) -> None:
+    if task != "speaker":
+        raise ConfigError(f"unknown task {task!r}: this version of voxid trains the task 'speaker'")
+    if not 0 <= seed < 2**31:
+        raise ConfigError(f"seed must lie within 0 ... 2147483647, got {seed}")
+
+
+def _heard(
+    manifest: Paths,
+    root: Paths | None,
+    where: Mapping[str, Any] | None,
+    data: Mapping[str, Any],
+    validation: Mapping[str, Any] | None,
+    sample_rate: int,
+) -> tuple[Corpus, list[TrialSet], int]:
+    """What the training hears and is measured on, at the rate of the front-end, and every how many epochs."""
+    rate = {"sample_rate": sample_rate}
+    corpus = registry.call(training_corpus, {"manifest": manifest, "root": root, "where": where} | dict(data) | rate, "data")
+    every, lists = registry.call(_validation, validation or {}, "validation")
+    trial_sets = registry.call(validation_trials, lists | {"cache": data["cache"]} | rate, "validation")
+    refuse_overlap(manifest, root, corpus, trial_sets)
+    return corpus, trial_sets, every
 
 
 def _validation(trials: Paths | None = None, root: Paths | None = None, every: int = 1) -> tuple[int, dict[str, Any]]:
@@ -156,30 +189,6 @@ def _validation(trials: Paths | None = None, root: Paths | None = None, every: i
     if every < 1:
         raise ConfigError(f"validation: every must be 1 or more epochs, got {every}")
     return every, {"trials": trials, "root": root}
-
-
-def _open_folder(folder: Path, recipe: Mapping[str, Any], resume: bool) -> Path | None:
-    """Make the run folder; the checkpoint to resume from, or None."""
-    last = folder / "checkpoints" / "last.ckpt"
-    if last.is_file() and not resume:
-        raise ConfigError(f"{folder} holds a run already; go on with trainer.resume=true, or choose another output=FOLDER")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"output={folder}: cannot be made ({error.strerror})", "E_WRITE") from error
-    with replacing(folder / "recipe.yaml", ConfigError) as temporary:
-        temporary.write_text(dump_recipe(recipe))
-    handler = logging.FileHandler(folder / "train.log")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    for old in [old for old in log.handlers if isinstance(old, logging.FileHandler)]:
-        log.removeHandler(old)
-        old.close()
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    if not last.is_file():
-        return None
-    read_checkpoint(last)  # a damaged one is told before the data is loaded
-    return last
 
 
 def _run(task: SpeakerTask, corpus: Corpus, folder: Path, settings: Settings, every: int, last: Path | None, seed: int) -> Path:
@@ -211,16 +220,22 @@ def _run(task: SpeakerTask, corpus: Corpus, folder: Path, settings: Settings, ev
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\.")
-        trainer.fit(task, datamodule=Batches(corpus, len(task.trial_sets), seed), ckpt_path=last, weights_only=True)
-    best = top.best_model_path if task.trial_sets else ""
-    return Path(best) if best else saved / "last.ckpt"
+        try:
+            trainer.fit(task, datamodule=Batches(corpus, len(task.trial_sets), seed), ckpt_path=last, weights_only=True)
+        except SystemExit:
+            if trainer.interrupted:  # Lightning turns Ctrl-C into exit(1)
+                log.info("interrupted; go on with trainer.resume=true output=%s", folder)
+                raise KeyboardInterrupt from None
+            raise
+    best = saved / Path(top.best_model_path).name  # by name: the folder may have been moved before a resume
+    return best if task.trial_sets and best.is_file() else saved / "last.ckpt"
 
 
 def _trainer(arguments: dict[str, Any]) -> lightning.Trainer:
     """Lightning's Trainer; a word that it does not know is a mistake in the recipe."""
     try:
         return lightning.Trainer(**arguments)
-    except (ValueError, MisconfigurationException) as error:
+    except (ValueError, TypeError, MisconfigurationException) as error:
         raise ConfigError(f"trainer: {' '.join(str(error).split())[:300]}") from error
 
 

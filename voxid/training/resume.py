@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from voxid.errors import ConfigError
-from voxid.models import checkpoint
+from voxid.zoo.load import load
 
 
 def start_from(init: str, model: torch.nn.Module, loss: torch.nn.Module, speakers: Sequence[str]) -> None:
@@ -20,7 +20,7 @@ def start_from(init: str, model: torch.nn.Module, loss: torch.nn.Module, speaker
         state = {key.removeprefix("model."): value for key, value in found["state_dict"].items() if key.startswith("model.")}
         classes = {key.removeprefix("loss."): value for key, value in found["state_dict"].items() if key.startswith("loss.")}
     else:
-        state = checkpoint.load(init).state_dict()
+        state = load(init, device="cpu").state_dict()
     try:
         model.load_state_dict(state)
         own = loss.state_dict()
@@ -33,6 +33,20 @@ def start_from(init: str, model: torch.nn.Module, loss: torch.nn.Module, speaker
     except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(f"init={init}: its weights do not fit the recipe's model and loss: {reason}") from error
+
+
+def check_same(path: Path, speakers: Sequence[str], shapes: Mapping[str, Sequence[int]]) -> None:
+    """Raise `ConfigError` when a checkpoint belongs to another training: other speakers, another net."""
+    found = read_checkpoint(path)
+    if found["speakers"] != list(speakers):
+        raise ConfigError(
+            f"{path}: a training of {len(found['speakers'])} other speakers than the {len(speakers)} of this manifest; "
+            "resume with the manifest it began with, or start from its weights: init=FILE.ckpt with another output"
+        )
+    if {name: list(value.shape) for name, value in found["state_dict"].items()} != {name: list(s) for name, s in shapes.items()}:
+        raise ConfigError(
+            f"{path}: a training of another model or loss; resume with the recipe it began with (recipe.yaml beside it)"
+        )
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -69,7 +69,8 @@ class SpeakerTask(lightning.LightningModule):
     """Model, loss, augmentation and optimiser of a recipe; batches are (waveform [B, T], class [B]).
 
     Args:
-        model, loss: Parts of the recipe.
+        model: The net.
+        loss: Part of the recipe.
         speakers: Names of the first classes.
         num_classes: Speakers x speeds.
         steps: Of the whole training; schedules are shares of it.
@@ -85,7 +86,7 @@ class SpeakerTask(lightning.LightningModule):
 
     def __init__(
         self,
-        model: Mapping[str, Any],
+        model: SpeakerEncoder,
         loss: Mapping[str, Any],
         speakers: Sequence[str],
         num_classes: int,
@@ -102,7 +103,7 @@ class SpeakerTask(lightning.LightningModule):
         init: str | None = None,
     ) -> None:
         super().__init__()
-        self.model = registry.build("speaker", model)
+        self.model = model
         self.loss = registry.build("loss", loss, embedding_dim=self.model.embedding_dim, num_classes=num_classes)
         self.speakers = list(speakers)
         if init is not None:
@@ -116,6 +117,7 @@ class SpeakerTask(lightning.LightningModule):
         self.margin_schedule = dict(margin_schedule or {})
         self.trial_sets = trial_sets
         self.compile_net = compile
+        self.learns_features = any(parameter.requires_grad for parameter in self.model.frontend.parameters())
         self.embed_features = self.model.embed_features
 
     def setup(self, stage: str) -> None:
@@ -126,28 +128,30 @@ class SpeakerTask(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss [] of a batch."""
         waveform, label = batch
-        features = self._features(waveform)
         if self.margin is not None:
             self.loss.margin = margin_at(self.global_step, self.steps, self.margin, **self.margin_schedule)
-        loss, logits = self.loss(self.embed_features(features), label)
+        loss, logits = self.loss(self.embed_features(self._features(waveform)), label)
         if not bool(torch.isfinite(loss)):
             raise ModelError(
                 f"the loss is {loss.item()} at step {self.global_step}; the last checkpoint is whole. "
                 "Resume from it with a lower optimizer.lr, or with trainer.precision=32-true",
                 "E_NOT_FINITE",
             )
-        self.log("loss", loss.detach(), prog_bar=True)
-        self.log("accuracy", (logits.detach().argmax(dim=1) == label).float().mean(), prog_bar=True)
+        accuracy = (logits.detach().argmax(dim=1) == label).float().mean()
+        for name, value in (("loss", loss.detach()), ("accuracy", accuracy)):
+            self.log(name, value, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(label))
         return loss
 
-    @torch.no_grad()
     def _features(self, waveform: Tensor) -> Tensor:
-        # A generator of the step's own: a resumed run draws what the unbroken one drew.
+        # Draws of the step's own, torch's global ones (dropout, dither) too: a resumed run meets those of the unbroken one.
         number = (self.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank
+        torch.manual_seed(number)
         generator = torch.Generator().manual_seed(number)
-        if self.augmenter is not None:
-            waveform = self.augmenter(waveform, generator)
-        features = self.model.frontend(waveform)
+        with torch.no_grad():
+            if self.augmenter is not None:
+                waveform = self.augmenter(waveform, generator)
+        with torch.set_grad_enabled(self.learns_features):
+            features = self.model.frontend(waveform)
         return features if self.specaugment is None else specaugment(features, generator, **self.specaugment)
 
     def validation_step(self, batch: int, batch_idx: int) -> None:

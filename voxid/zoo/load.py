@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -21,26 +23,37 @@ def bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
 
 
-def load(model: str | Path | nn.Module | None = None, *, device: str = "auto") -> SpeakerEncoder:
+def load(
+    model: str | Path | nn.Module | None = None,
+    *,
+    device: str = "auto",
+    runtime: Literal["torch"] = "torch",
+    imports: bool = False,
+) -> SpeakerEncoder:
     """A speaker model in eval mode; its card is the attribute `card`.
 
     Args:
         model: A name of `bundled`, a .safetensors file, a run folder of `voxid train`; None = the bundled model.
-            A model that is loaded already passes through.
+            A model that is loaded already passes through; with the device ``auto`` it stays where it is.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        runtime: What runs the model; ``torch`` is the only one so far.
+        imports: Allow parts that go by an import path. Importing runs code: only for files that you trust.
 
     Raises:
         ModelError: Unknown name, no such file, or a file that is not a model of voxid.
-        ConfigError: A device that torch does not have here.
+        ConfigError: A device that torch does not have here, or another runtime.
 
     Example:
         >>> load().sample_rate
         16000
     """
-    net = model if isinstance(model, nn.Module) else checkpoint.load(find(model))
+    if runtime != "torch":
+        raise ConfigError(f"unknown runtime {runtime!r}: models run with 'torch' only so far")
+    loaded = isinstance(model, nn.Module)
+    net = model if isinstance(model, nn.Module) else checkpoint.load(find(model), imports=imports)
     if not isinstance(net, SpeakerEncoder):
         raise ModelError(f"expected a speaker model, got {type(net).__name__}", "E_FORMAT")
-    return net.to(pick_device(device)).eval()
+    return (net if loaded and device == "auto" else net.to(pick_device(device))).eval()
 
 
 def find(model: str | Path | None) -> Path:
@@ -49,13 +62,16 @@ def find(model: str | Path | None) -> Path:
     if model is None or str(model) in names:
         return names[DEFAULT if model is None else str(model)]
     path = Path(model)
-    if path.is_dir():
+    # Not Path.is_dir() and its like: they raise on a name that is too long.
+    if os.path.isdir(path):  # noqa: PTH112
         path = path / "model.safetensors"
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113
             raise ModelError(f"{path.parent}: a folder without model.safetensors; is its training finished?", "E_NOT_FOUND")
         return path
-    if path.exists() or path.suffix or len(path.parts) > 1:
+    if os.path.exists(path):  # noqa: PTH110
         return path
+    if path.suffix or len(path.parts) > 1:
+        raise ModelError(f"{path}: there is no such model file", "E_NOT_FOUND")
     raise ModelError(
         f"unknown model {str(model)!r}: {did_you_mean(str(model), names)}. A file of your own ends in .safetensors", "E_NOT_FOUND"
     )
@@ -67,6 +83,8 @@ def pick_device(device: str) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
+        if chosen.type == "meta":
+            raise NotImplementedError("it holds no numbers")
         torch.zeros(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0][:160]
