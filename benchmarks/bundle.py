@@ -47,7 +47,7 @@ def corpus_of(trials: str) -> str:
 def without_paths(value: Any, data: str) -> Any:
     """A recipe without the folders of the machine that it ran on."""
     if isinstance(value, dict):
-        return {key: without_paths(item, data) for key, item in value.items() if key not in ("output", "cache")}
+        return {key: without_paths(item, data) for key, item in value.items() if key not in ("output", "cache", "init")}
     if isinstance(value, list):
         return [without_paths(item, data) for item in value]
     return value.replace(data, "DATA") if isinstance(value, str) else value

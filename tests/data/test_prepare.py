@@ -209,7 +209,7 @@ def test_a_place_that_cannot_be_written_is_said_first(corpus: Path, monkeypatch:
 
 @pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="no /dev/null here")
 def test_a_device_is_not_replaced(corpus: Path) -> None:
-    with pytest.raises(DataError, match="not a file"):
+    with pytest.raises(DataError, match="regular file"):
         prepare(corpus, output="/dev/null")
     assert Path("/dev/null").is_char_device()
 
