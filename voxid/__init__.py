@@ -8,9 +8,6 @@ True
 from __future__ import annotations
 
 import importlib
-import importlib.util
-from collections.abc import Callable
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,17 +44,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'voxid' has no attribute {name!r}")
     globals()[name] = value
     return value
-
-
-def modules_of(room: str) -> Callable[[str], ModuleType]:
-    """The `__getattr__` of a room: its modules are imported at their first use, so that ``voxid.metrics.detection.eer`` works."""
-
-    def find(name: str) -> ModuleType:
-        if importlib.util.find_spec(f"{room}.{name}") is None:
-            raise AttributeError(f"module {room!r} has no attribute {name!r}")
-        return importlib.import_module(f"{room}.{name}")
-
-    return find
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import types
@@ -159,6 +160,17 @@ def _say(hint: Any) -> str:
         return f"a list of {_say(inner[0])}"
     names = {int: "an integer", float: "a number", str: "text", bool: "true or false", type(None): "null"}
     return "a mapping" if origin in (Mapping, dict) else names.get(hint, str(getattr(hint, "__name__", hint)))
+
+
+def modules_of(room: str) -> Callable[[str], types.ModuleType]:
+    """The `__getattr__` of a room: its modules are imported at their first use, so that ``voxid.metrics.detection.eer`` works."""
+
+    def find(name: str) -> types.ModuleType:
+        if importlib.util.find_spec(f"{room}.{name}") is None:
+            raise AttributeError(f"module {room!r} has no attribute {name!r}")
+        return importlib.import_module(f"{room}.{name}")
+
+    return find
 
 
 def _by_path(kind: str, path: str) -> Callable[..., Any]:

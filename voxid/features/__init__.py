@@ -3,6 +3,6 @@
 A front-end tells its height F as `num_bins`, its rate as `sample_rate`, and the frames of a length as `num_frames`.
 """
 
-from voxid import modules_of
+from voxid.registry import modules_of
 
 __getattr__ = modules_of(__name__)

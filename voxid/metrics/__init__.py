@@ -1,5 +1,5 @@
 """Scores -> numbers: functions first; direction and unit in line one."""
 
-from voxid import modules_of
+from voxid.registry import modules_of
 
 __getattr__ = modules_of(__name__)

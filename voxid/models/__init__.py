@@ -1,5 +1,5 @@
 """Learned nets. Each sub-room states its promise in its own docstring."""
 
-from voxid import modules_of
+from voxid.registry import modules_of
 
 __getattr__ = modules_of(__name__)

@@ -1,5 +1,5 @@
 """Embeddings -> scores: pure maths, no files. Higher = same speaker."""
 
-from voxid import modules_of
+from voxid.registry import modules_of
 
 __getattr__ = modules_of(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import warnings
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from voxid import __version__, registry
+from voxid import registry
 from voxid.atomic import replacing
 from voxid.config import dump_recipe, load_recipe
 from voxid.errors import ConfigError
@@ -239,6 +240,13 @@ def _trainer(arguments: dict[str, Any]) -> lightning.Trainer:
         raise ConfigError(f"trainer: {' '.join(str(error).split())[:300]}") from error
 
 
+def _version() -> str:
+    try:
+        return importlib.metadata.version("voxid")
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout
+        return "not installed"
+
+
 def _export(task: SpeakerTask, corpus: Corpus, folder: Path, recipe: Mapping[str, Any], best: Path) -> Trained:
     """Write the chosen weights with their card: figures and thresholds are those of the validation lists."""
     path = folder / "model.safetensors"
@@ -253,7 +261,7 @@ def _export(task: SpeakerTask, corpus: Corpus, folder: Path, recipe: Mapping[str
     errors = {name: eer(scores, labels) for name, (scores, labels) in scored.items()}
     card: dict[str, Any] = {
         "name": folder.name,
-        "voxid": __version__,
+        "voxid": _version(),
         "recipe": dict(recipe),
         "checkpoint": best.name,
         "training": {"speakers": len(corpus.speakers), "utterances": len(corpus.dataset), "steps": task.steps},

@@ -1,5 +1,5 @@
 """A name or a file -> a model: `load.load`."""
 
-from voxid import modules_of
+from voxid.registry import modules_of
 
 __getattr__ = modules_of(__name__)
