@@ -12,6 +12,7 @@ import soundfile
 from voxid.audio import io
 from voxid.data.dataset import SpeakerDataset
 from voxid.data.pcm_cache import PCMCache
+from voxid.data.pcm_files import PCMFiles
 from voxid.data.sampler import Crop
 from voxid.errors import AudioError, DataError
 
@@ -66,6 +67,20 @@ def test_the_cache_holds_what_the_files_hold(tmp_path) -> None:
     assert [path.stat().st_mtime_ns for path in sorted((tmp_path / "cache").iterdir())] == times  # not decoded again
     soundfile.write(paths[0], waves[0][:500], 16000)
     assert PCMCache(paths, tmp_path / "cache").num_samples(0) == 500  # a file that changed is
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
+def test_crops_by_seeking_are_those_of_the_cache(tmp_path, suffix: str) -> None:
+    draw = np.random.default_rng(0)
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, draw.uniform(-0.5, 0.5, 40000), 16000)
+    cache, files = PCMCache([path], tmp_path / "cache"), PCMFiles([path], [2.5])
+    assert files.num_samples(0) == cache.num_samples(0) == 40000
+    for start, stop in ((0, 400), (12345, 20000), (39000, 40000)):
+        np.testing.assert_allclose(files.read(0, start, stop), cache.read(0, start, stop), atol=1e-4)
+    assert len(PCMFiles([path], [3.0]).read(0, 39000, 47000)) == 1000  # the manifest says too much
+    with pytest.raises(AudioError):
+        PCMFiles([path], [9.0]).read(0, 120000, 130000)
 
 
 def test_a_few_broken_files_are_skipped_and_many_are_an_error(tmp_path) -> None:

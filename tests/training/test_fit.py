@@ -206,6 +206,11 @@ def test_workers_do_not_change_the_batches(corpus, unbroken, tmp_path) -> None:
     assert epochs(tmp_path / "workers") == epochs(unbroken)
 
 
+def test_crops_by_seeking_train_like_those_of_the_cache(corpus, unbroken, tmp_path) -> None:
+    train(corpus, tmp_path / "seek", "data.seek=true")
+    assert epochs(tmp_path / "seek")[0]["loss"] == pytest.approx(epochs(unbroken)[0]["loss"], rel=1e-2)
+
+
 def test_fine_tuning_starts_from_a_model(corpus, unbroken, tmp_path) -> None:
     init = f"init={unbroken}/model.safetensors"
     train(

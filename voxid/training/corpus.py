@@ -20,6 +20,7 @@ from voxid.audio.augment import Augmenter
 from voxid.data.dataset import SpeakerDataset
 from voxid.data.manifest import Manifest, read_manifest
 from voxid.data.pcm_cache import PCMCache
+from voxid.data.pcm_files import PCMFiles
 from voxid.data.sampler import CropSampler
 from voxid.data.table import read_table
 from voxid.data.trials import read_trials
@@ -72,6 +73,7 @@ def training_corpus(
     root: Paths | None = None,
     where: Mapping[str, Any] | None = None,
     prefix_speakers: bool = False,
+    seek: bool = False,
     sample_rate: int = 16000,
 ) -> Corpus:
     """The manifests of a recipe as a dataset of crops.
@@ -80,6 +82,7 @@ def training_corpus(
         manifest, root, where: The rows.
         cache: Folder of the decoded samples.
         batch_size, batches, chunk_seconds, speeds, balance, workers: As in docs/train.md.
+        seek: Read each crop by seeking in its file, and decode nothing beforehand.
         prefix_speakers: Speakers of different manifests are different people, though their labels are the same.
         sample_rate: Rate of the model, in Hz.
 
@@ -97,7 +100,11 @@ def training_corpus(
     rows = _joined(pieces, prefix_speakers)
     if not prefix_speakers:
         _warn_of_namesakes(pieces)
-    pcm = PCMCache(rows.paths, _folder(cache), sample_rate=sample_rate)
+    pcm: PCMCache | PCMFiles
+    if seek:
+        pcm = PCMFiles(rows.paths, rows.durations, sample_rate=sample_rate)
+    else:
+        pcm = PCMCache(rows.paths, _folder(cache), sample_rate=sample_rate)
     for path, code in pcm.rejected.items():
         log.warning("%s: %s, skipped", path, code)
     kept = [number for number in range(len(rows)) if pcm.num_samples(number)]
@@ -189,9 +196,9 @@ def augmenter(
 
 @dataclass(frozen=True)
 class _Kept:
-    """The readable recordings of a cache, numbered anew."""
+    """The readable recordings, numbered anew."""
 
-    pcm: PCMCache
+    pcm: PCMCache | PCMFiles
     kept: Sequence[int]
 
     def num_samples(self, utterance: int) -> int:
