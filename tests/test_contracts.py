@@ -22,7 +22,7 @@ def encoder(frontend: str = "fbank", backbone: str = "ecapa_tdnn", pooling: str 
     torch.manual_seed(0)
     net = SpeakerEncoder(frontend, {"name": backbone} | SMALL.get(backbone, {}), pooling, embedding_dim=24)
     for module in net.modules():  # statistics that are not those of a fresh net
-        if isinstance(module, torch.nn.BatchNorm1d):
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 2.0)
     return net.eval()
@@ -108,6 +108,34 @@ def test_a_checkpoint_rebuilds_the_model(parts: tuple[str, str, str], tmp_path) 
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
 
 
+@pytest.mark.parametrize("parts", every_encoder())
+def test_the_same_input_gives_the_same_embedding(parts: tuple[str, str, str]) -> None:
+    waveform = voice(0.7)[None]
+    with torch.inference_mode():
+        assert torch.equal(encoder(*parts)(waveform), encoder(*parts)(waveform))
+
+
+@pytest.mark.parametrize("parts", every_encoder())
+def test_half_precision_is_near(parts: tuple[str, str, str]) -> None:
+    net, waveform = encoder(*parts), voice(1.0)[None]
+    with torch.inference_mode():
+        whole = net(waveform)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = net(waveform).float()
+    assert torch.isfinite(half).all()
+    assert torch.nn.functional.cosine_similarity(whole, half) > 0.98
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_weight_of_a_backbone_is_trained(name: str) -> None:
+    net = encoder(backbone=name).train()
+    net(torch.stack([voice(1.0, seed) for seed in range(3)])).square().sum().backward()
+    idle = [
+        key for key, parameter in net.named_parameters() if parameter.grad is None or not torch.isfinite(parameter.grad).all()
+    ]
+    assert not idle
+
+
 @pytest.mark.parametrize(
     "bad", [torch.zeros(16000), torch.zeros(1, 1, 16000), torch.zeros(1, 16000, dtype=torch.int16), torch.zeros(2, 0)]
 )
@@ -137,23 +165,67 @@ def test_frontends_tell_their_shape(name: str) -> None:
 def test_losses_are_finite_and_learn(name: str) -> None:
     torch.manual_seed(0)
     loss = registry.build("loss", name, embedding_dim=8, num_classes=5)
-    embedding, label = torch.randn(16, 8, requires_grad=True), torch.randint(5, (16,))
+    embedding, label = torch.randn(16, 8, requires_grad=True), torch.arange(16) % 5
     rule = torch.optim.Adam([embedding, *loss.parameters()], lr=0.05)
     before = None
-    for _ in range(60):
-        value, logits = loss(embedding, label)
+    for _ in range(100):
+        value, hits = loss(embedding, label)
         before = float(value.detach()) if before is None else before
         rule.zero_grad()
         value.backward()
         rule.step()
-    assert logits.shape == (16, 5)
+    assert hits.shape == (16,)
+    assert hits.dtype == torch.bool
+    assert value.ndim == 0
     assert torch.isfinite(value)
     assert float(value.detach()) < 0.5 * before
+    assert loss(embedding, label)[1].float().mean() > 0.9
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_compute_in_float32_under_amp(name: str) -> None:
     loss = registry.build("loss", name, embedding_dim=8, num_classes=5)
+    embedding, label = torch.randn(4, 8), torch.tensor([0, 0, 1, 1])
     with torch.autocast("cpu", torch.bfloat16):
-        value, logits = loss(torch.randn(4, 8).bfloat16(), torch.tensor([0, 1, 2, 3]))
-    assert value.dtype == logits.dtype == torch.float32
+        value = loss(embedding, label)[0]
+    assert value.dtype == torch.float32
+    assert float(value.detach()) == pytest.approx(float(loss(embedding, label)[0].detach()), rel=1e-6)
+    if hasattr(loss, "logits"):
+        assert loss.logits(embedding.bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_have_the_gradient_of_their_value(name: str) -> None:
+    torch.manual_seed(2)
+    loss = registry.build("loss", name, embedding_dim=6, num_classes=4)
+    embedding, label = torch.randn(8, 6, requires_grad=True), torch.arange(8) % 4
+    loss(embedding, label)[0].backward()
+    direction = torch.randn(8, 6, dtype=torch.float64)
+    step = 1e-3
+    with torch.no_grad():
+        ends = [float(loss((embedding.double() + sign * step * direction).float(), label)[0]) for sign in (1, -1)]
+    slope = float((embedding.grad.double() * direction).sum())
+    assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(slope, rel=0.02, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_finite_on_hard_embeddings(name: str) -> None:
+    for hard in (torch.zeros(4, 8), torch.full((4, 8), 1e4), torch.ones(4, 8)):
+        loss, embedding = registry.build("loss", name, embedding_dim=8, num_classes=5), hard.clone().requires_grad_()
+        loss(embedding, torch.tensor([0, 0, 1, 1]))[0].backward()
+        assert torch.isfinite(embedding.grad).all()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in LOSSES if hasattr(registry.build("loss", name, embedding_dim=2, num_classes=2), "margin")]
+)
+def test_a_wider_margin_never_lowers_the_loss(name: str) -> None:
+    torch.manual_seed(0)
+    loss = registry.build("loss", name, embedding_dim=8, num_classes=5)
+    embedding, label = torch.randn(20, 8), torch.arange(20) % 5
+    values = []
+    for margin in (0.0, 0.1, 0.2, 0.3, 0.4):
+        loss.margin = margin
+        values.append(float(loss(embedding, label)[0].detach()))
+    assert values == sorted(values)
+    assert values[-1] > values[0]

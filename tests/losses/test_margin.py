@@ -36,7 +36,9 @@ def test_aam_is_the_margin_on_the_angle(margin: float, easy: bool) -> None:
     loss = AAMSoftmax(3, 7, margin=margin, scale=16.0, easy_margin=easy).double()
     with torch.no_grad():
         loss.weight.copy_(torch.from_numpy(weight))
-    value, logits = loss(torch.from_numpy(embedding).float(), torch.from_numpy(label))
+    value, hits = loss(torch.from_numpy(embedding).float(), torch.from_numpy(label))
+    logits = loss.logits(torch.from_numpy(embedding).float())
+    assert hits.tolist() == (logits.argmax(dim=1).numpy() == label).tolist()
     assert float(value.detach()) == pytest.approx(by_definition(embedding, weight, label, margin, 16.0, easy), rel=1e-4)
     assert float(logits.detach().abs().max()) <= 16.001
 
@@ -55,6 +57,6 @@ def test_softmax_is_cross_entropy() -> None:
     torch.manual_seed(0)
     loss = Softmax(4, 3)
     embedding, label = torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1])
-    value, logits = loss(embedding, label)
-    expected = -log_softmax(logits.detach().numpy(), axis=1)[np.arange(5), label.numpy()].mean()
+    value, _ = loss(embedding, label)
+    expected = -log_softmax(loss.logits(embedding).detach().numpy(), axis=1)[np.arange(5), label.numpy()].mean()
     assert float(value.detach()) == pytest.approx(expected, rel=1e-5)

@@ -13,7 +13,8 @@ pytest.importorskip("lightning")
 
 from voxid import registry
 from voxid.errors import ConfigError, DataError
-from voxid.training.corpus import Corpus, augmenter, refuse_overlap, training_corpus, validation_trials
+from voxid.training.corpus import Corpus, refuse_overlap, training_corpus, validation_trials
+from voxid.training.sound import augmenter
 
 PAIRS = "1 c_0.wav c_1.wav\n0 c_0.wav d_0.wav\n"
 

@@ -1,4 +1,11 @@
-"""Losses. A speaker loss takes embeddings [B, D] and labels [B] and returns the loss [] and its logits [B, K]."""
+"""Losses of speaker nets. The promise: ``forward(embedding [B, D], label [B]) -> (loss [], hits [B])``.
+
+The loss is computed in float32 also under autocast. A hit is True where the own class is the nearest, without any margin; for
+a loss without classes, where the nearest other item (or the nearest centroid) of the batch is of the own speaker. A loss with
+classes also tells its ``logits(embedding) -> [B, K]``, without margin; identification by classification reads them. The
+constructor takes ``embedding_dim`` and ``num_classes``, whether it needs them or not; a margin that a schedule may move is the
+attribute ``margin``.
+"""
 
 from voxid.registry import modules_of
 

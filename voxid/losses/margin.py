@@ -21,10 +21,14 @@ class Softmax(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss [] and the logits [B, K] (without margin, for the accuracy)."""
+        """The loss [] and the hits [B]."""
+        logits = self.logits(embedding)
+        return F.cross_entropy(logits, label, label_smoothing=self.label_smoothing), logits.argmax(dim=1) == label
+
+    def logits(self, embedding: Tensor) -> Tensor:
+        """Logits [B, K]."""
         with torch.autocast(embedding.device.type, enabled=False):
-            logits = self.linear(embedding.float())
-            return F.cross_entropy(logits, label, label_smoothing=self.label_smoothing), logits
+            return self.linear(embedding.float())
 
 
 @register("loss", "aam_softmax")
@@ -42,7 +46,7 @@ class AAMSoftmax(nn.Module):
 
     Example:
         >>> loss = AAMSoftmax(embedding_dim=2, num_classes=2, margin=0.2)
-        >>> loss(torch.randn(3, 2), torch.tensor([0, 1, 1]))[1].shape
+        >>> loss.logits(torch.randn(3, 2)).shape
         torch.Size([3, 2])
     """
 
@@ -57,13 +61,21 @@ class AAMSoftmax(nn.Module):
         self.easy_margin = easy_margin
 
     def forward(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss [] and the scaled cosines [B, K] (without margin, for the accuracy)."""
+        """The loss [] and the hits [B]."""
+        cosine = self.cosine(embedding)
+        own = cosine.gather(1, label[:, None])
+        logits = cosine.scatter(1, label[:, None], self._with_margin(own))
+        return F.cross_entropy(self.scale * logits, label), cosine.argmax(dim=1) == label
+
+    def cosine(self, embedding: Tensor) -> Tensor:
+        """Cosines [B, K] of the angles to the classes."""
         # Angles need float32: in bfloat16 a cosine has three digits.
         with torch.autocast(embedding.device.type, enabled=False):
-            cosine = F.linear(F.normalize(embedding.float()), F.normalize(self.weight.float()))
-            own = cosine.gather(1, label[:, None])
-            logits = cosine.scatter(1, label[:, None], self._with_margin(own))
-            return F.cross_entropy(self.scale * logits, label), self.scale * cosine
+            return F.linear(F.normalize(embedding.float()), F.normalize(self.weight.float()))
+
+    def logits(self, embedding: Tensor) -> Tensor:
+        """Scaled cosines [B, K], without margin."""
+        return self.scale * self.cosine(embedding)
 
     def _with_margin(self, cosine: Tensor) -> Tensor:
         sine = (1.0 - cosine.square()).clamp(min=1e-12).sqrt()  # a floor: the gradient at cosine = 1 stays finite

@@ -21,6 +21,32 @@ def frame_mask(lengths: Tensor, num_frames: int) -> Tensor:
     return (torch.arange(num_frames, device=lengths.device) < lengths[:, None]).unsqueeze(1)
 
 
+def keep_frames(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Zeros where the padding is, as a kernel sees them beyond the edge of an item alone.
+
+    Args:
+        x: [B, C, N] or [B, C, F, N].
+        mask: [B, 1, N].
+
+    Example:
+        >>> keep_frames(torch.ones(1, 1, 1, 2), torch.tensor([[[True, False]]]))
+        tensor([[[[1., 0.]]]])
+    """
+    if mask is None:
+        return x
+    return x * (mask if x.ndim == 3 else mask.unsqueeze(2))
+
+
+def stride_mask(mask: Tensor | None, stride: int) -> Tensor | None:
+    """Mask [B, 1, ceil(N / stride)] of the frames behind a layer that takes every `stride`-th frame, the first one included.
+
+    Example:
+        >>> stride_mask(torch.tensor([[[True, True, True, False]]]), 2)
+        tensor([[[True, True]]])
+    """
+    return mask if mask is None or stride == 1 else mask[:, :, ::stride]
+
+
 def masked_mean(x: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean over time, without the padding: [B, C, N] -> [B, C, 1]."""
     if mask is None:
@@ -53,9 +79,8 @@ class ConvReluNorm(nn.Module):
         self.bn = nn.BatchNorm1d(outputs)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        # Padding must look to the kernel as the edge of the item looks when it is alone: zeros.
-        if mask is not None and self.conv.kernel_size[0] > 1:
-            x = x * mask
+        if self.conv.kernel_size[0] > 1:
+            x = keep_frames(x, mask)
         return self.bn(torch.relu(self.conv(x)))
 
 

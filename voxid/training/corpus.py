@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
-import operator
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,22 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from voxid import registry
-from voxid.audio import io
-from voxid.audio.augment import Augmenter
 from voxid.data.dataset import SpeakerDataset
-from voxid.data.manifest import Manifest, read_manifest
+from voxid.data.manifest import Manifest
 from voxid.data.pcm_cache import PCMCache
 from voxid.data.pcm_files import PCMFiles
 from voxid.data.sampler import CropSampler
 from voxid.data.table import read_table
 from voxid.data.trials import read_trials
 from voxid.errors import ConfigError, DataError
+from voxid.training.rows import Paths, joined, listed, read_each
 from voxid.training.speaker import TrialSet
 
 log = logging.getLogger("voxid")
 SHORTEST, LONGEST = 0.1, 600.0  # of a crop, in seconds
-Paths = str | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -96,8 +91,8 @@ def training_corpus(
         raise ConfigError(f"data: chunk_seconds must lie within {SHORTEST:g} ... {LONGEST:g} s, got {chunk_seconds}")
     if not speeds or speeds[0] != 1.0 or not all(0.5 <= speed <= 2.0 for speed in speeds):
         raise ConfigError(f"data: speeds must begin with 1.0 and lie within 0.5 ... 2, got {list(speeds)}")
-    pieces = _read_each(manifest, root, where)
-    rows = _joined(pieces, prefix_speakers)
+    pieces = read_each(manifest, root, where)
+    rows = joined(pieces, prefix_speakers)
     if not prefix_speakers:
         _warn_of_namesakes(pieces)
     pcm: PCMCache | PCMFiles
@@ -134,8 +129,8 @@ def validation_trials(
         DataError: A malformed list, one without labels or (``E_ONE_CLASS``) with one kind of trial only, or recordings that
             cannot be read.
     """
-    lists = [Path(path) for path in _listed(trials)]
-    roots = [Path(path) for path in _listed(root)] or [path.parent for path in lists]
+    lists = [Path(path) for path in listed(trials)]
+    roots = [Path(path) for path in listed(root)] or [path.parent for path in lists]
     if len(roots) != len(lists):
         raise ConfigError(f"validation: {len(lists)} trial lists and {len(roots)} roots; give one root a list")
     places = zip(_names(lists), lists, roots, strict=True)
@@ -150,8 +145,8 @@ def refuse_overlap(manifest: Paths, root: Paths | None, corpus: Corpus, trial_se
     """
     if not trial_sets:
         return
-    pieces = _read_each(manifest, root, None)
-    rows, real = _joined(pieces, corpus.prefix_speakers), _RealPaths()
+    pieces = read_each(manifest, root, None)
+    rows, real = joined(pieces, corpus.prefix_speakers), _RealPaths()
     wanted = {real(path) for trial_set in trial_sets for path in trial_set.paths}
     speakers_of: dict[str, set[str]] = {}
     for path, speaker in zip(map(real, rows.paths), rows.speakers, strict=True):
@@ -167,31 +162,6 @@ def refuse_overlap(manifest: Paths, root: Paths | None, corpus: Corpus, trial_se
                 "split the manifest by speaker (where.split=train)",
                 "E_OVERLAP",
             )
-
-
-def augmenter(
-    noise: Paths | None = None,
-    responses: Paths | None = None,
-    where: Mapping[str, Any] | None = None,
-    noise_prob: float = 0.4,
-    babble_prob: float = 0.15,
-    reverb_prob: float = 0.4,
-    noise_snr_db: Sequence[float] = (0.0, 20.0),
-    babble_snr_db: Sequence[float] = (10.0, 20.0),
-    *,
-    sample_rate: int = 16000,
-) -> Augmenter:
-    """Noise and rooms of a recipe: two manifests, the rows to take, and the arguments of `audio.augment.Augmenter`.
-
-    Raises:
-        ConfigError: A share or a range that makes no sense.
-        DataError, AudioError: A manifest or a recording that cannot be read.
-    """
-    shares = {"noise_prob": noise_prob, "babble_prob": babble_prob, "reverb_prob": reverb_prob}
-    options: dict[str, Any] = shares | {"noise_snr_db": noise_snr_db, "babble_snr_db": babble_snr_db}
-    registry.check(Augmenter, options, "augment")
-    Augmenter(**options)  # a wrong value is told before hours of noise are decoded
-    return Augmenter(_waveforms(noise, where, sample_rate), _waveforms(responses, where, sample_rate), **options)
 
 
 @dataclass(frozen=True)
@@ -221,37 +191,8 @@ class _RealPaths:
         return str(self.folder(path.parent) / path.name)
 
 
-def _listed(value: Paths | None) -> list[str]:
-    values = [] if value is None else [value] if isinstance(value, str) else [str(item) for item in value]
-    if not all(values):
-        raise ConfigError("an empty text where the path of a file or a folder is needed; null stands for none")
-    return values
-
-
 def _folder(cache: str) -> Path:
-    return Path(_listed(cache)[0])
-
-
-def _read_each(
-    manifest: Paths, root: Paths | None, where: Mapping[str, Any] | None, speaker: str | None = "speaker"
-) -> list[Manifest]:
-    manifests, roots = _listed(manifest), _listed(root)
-    if not manifests:
-        raise ConfigError("manifest: the list is empty; name one manifest or more")
-    if roots and len(roots) != len(manifests):
-        raise ConfigError(f"{len(manifests)} manifests and {len(roots)} roots; give one root a manifest, or none")
-    folders: Sequence[str | None] = roots or [None] * len(manifests)
-    return [
-        read_manifest(path, root=folder, where=where, speaker=speaker) for path, folder in zip(manifests, folders, strict=True)
-    ]
-
-
-def _joined(pieces: Sequence[Manifest], prefix_speakers: bool) -> Manifest:
-    """One manifest of all; with `prefix_speakers` anna of the first is 0/anna."""
-    if prefix_speakers:
-        labels = [[f"{number}/{name}" for name in piece.speakers] for number, piece in enumerate(pieces)]
-        pieces = [dataclasses.replace(piece, speakers=names) for piece, names in zip(pieces, labels, strict=True)]
-    return functools.reduce(operator.add, pieces)
+    return Path(listed(cache)[0])
 
 
 def _warn_of_namesakes(pieces: Sequence[Manifest]) -> None:
@@ -318,10 +259,3 @@ def _trial_set(name: str, path: Path, root: Path, cache: Path, sample_rate: int)
     index = {file: number for number, file in enumerate(files)}
     enrol, test = [index[trial.enrol] for trial in trials], [index[trial.test] for trial in trials]
     return ListedTrials(root, name, pcm, [root / file for file in files], enrol, test, labels)
-
-
-def _waveforms(manifest: Paths | None, where: Mapping[str, Any] | None, sample_rate: int) -> list[np.ndarray]:
-    if not _listed(manifest):
-        return []
-    paths = _joined(_read_each(manifest or [], None, where, speaker=None), False).paths
-    return [io.load(path, sample_rate=sample_rate).waveform for path in paths]

@@ -28,9 +28,11 @@ from voxid.metrics.operating_points import operating_points
 from voxid.models import checkpoint
 from voxid.training.batches import Batches
 from voxid.training.callbacks import AtomicCheckpointIO, History, Progress
-from voxid.training.corpus import Corpus, Paths, augmenter, refuse_overlap, training_corpus, validation_trials
+from voxid.training.corpus import Corpus, refuse_overlap, training_corpus, validation_trials
 from voxid.training.resume import check_same
+from voxid.training.rows import Paths
 from voxid.training.run_folder import open_folder
+from voxid.training.sound import augmenter
 from voxid.training.speaker import SpeakerTask, TrialSet, mean_embedding
 
 log = logging.getLogger("voxid")

@@ -130,15 +130,14 @@ class SpeakerTask(lightning.LightningModule):
         waveform, label = batch
         if self.margin is not None:
             self.loss.margin = margin_at(self.global_step, self.steps, self.margin, **self.margin_schedule)
-        loss, logits = self.loss(self.embed_features(self._features(waveform)), label)
+        loss, hits = self.loss(self.embed_features(self._features(waveform)), label)
         if not bool(torch.isfinite(loss)):
             raise ModelError(
                 f"the loss is {loss.item()} at step {self.global_step}; the last checkpoint is whole. "
                 "Resume from it with a lower optimizer.lr, or with trainer.precision=32-true",
                 "E_NOT_FINITE",
             )
-        accuracy = (logits.detach().argmax(dim=1) == label).float().mean()
-        for name, value in (("loss", loss.detach()), ("accuracy", accuracy)):
+        for name, value in (("loss", loss.detach()), ("accuracy", hits.float().mean())):
             self.log(name, value, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(label))
         return loss
 

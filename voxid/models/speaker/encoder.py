@@ -75,7 +75,10 @@ class SpeakerEncoder(nn.Module):
 
     def embed_features(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """Embeddings [B, D] of features [B, F, N]: the part of the net behind its front-end."""
-        pooled = self.pooling(self.backbone(features, mask), mask)
+        frames = self.backbone(features, mask)
+        if mask is not None and hasattr(self.backbone, "num_frames"):
+            mask = frame_mask(self.backbone.num_frames(mask.sum(dim=(1, 2))), frames.shape[2])
+        pooled = self.pooling(frames, mask)
         return self.embedding_norm(self.projection(self.norm(pooled)))
 
     @torch.no_grad()
