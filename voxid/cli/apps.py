@@ -1,0 +1,22 @@
+"""The sub-commands' tree, and the options that several of them share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from voxid import __version__
+
+app = App(name="voxid", version=__version__, help="Who spoke, when, and can the answer be trusted?", help_format="plaintext")
+prepare_app = App(name="prepare", help="Make manifests of folders, and trial lists of manifests.", help_format="plaintext")
+models_app = App(name="models", help="The models that voxid knows.", help_format="plaintext")
+app.command(prepare_app)
+app.command(models_app)
+
+Output = Annotated[str, Parameter(name=["--output", "-o"])]
+Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
+Imports = Annotated[
+    bool, Parameter(name="--imports", negative="", help="Allow parts that go by an import path; importing runs code.")
+]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
