@@ -34,7 +34,10 @@ SHELL_ONLY = {
 # Words of the shell that stand for no function of the face: they only list what is there.
 LISTS = {"models"}
 # Sub-commands of a verb, and the function behind each.
-SUB_VERBS = {"prepare trials": ("voxid.data.prepare_trials", "prepare_trials")}
+SUB_VERBS = {
+    "prepare trials": ("voxid.data.prepare_trials", "prepare_trials"),
+    "evaluate identification": ("voxid.evaluation.identification", "evaluate_identification"),
+}
 # The file of a verb that is not named after it.
 FILES = {"train": "fit"}  # Lightning's word for the loop
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from voxid.cli.apps import Json, Output, Words, prepare_app
+from voxid.cli.apps import Json, Output, Words, conditions, prepare_app
 from voxid.cli.output import show
-from voxid.errors import ConfigError
 
 
 @prepare_app.default
@@ -95,19 +94,8 @@ def prepare_trials(
         seed=seed,
         same=same,
         different=different,
-        where=_conditions(where),
+        where=conditions(where),
         root=root,
         train=train,
     )
     show(result, json, result.describe())
-
-
-def _conditions(words: tuple[str, ...]) -> dict[str, list[str]]:
-    """split=test lang=fr lang=de -> {"split": ["test"], "lang": ["fr", "de"]}."""
-    out: dict[str, list[str]] = {}
-    for word in words:
-        column, equals, value = word.partition("=")
-        if not equals:
-            raise ConfigError(f"--where takes column=value, got {word!r}")
-        out.setdefault(column, []).append(value)
-    return out

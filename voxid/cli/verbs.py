@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from voxid.cli.apps import Imports, Json, Output, app
+from voxid.cli.apps import Imports, Json, Output, Words, app, conditions, evaluate_app
 from voxid.cli.output import ready, show
 
 
@@ -101,7 +101,7 @@ def train(recipe: str, *overrides: str, json: Json = False) -> None:
         show(result, json)
 
 
-@app.command
+@evaluate_app.default
 def evaluate(
     model: str | None = None,
     *,
@@ -146,5 +146,42 @@ def evaluate(
         device=device,
         imports=imports,
         on_error=on_error,
+    )
+    show(result, json, result.describe())
+
+
+@evaluate_app.command(name="identification")
+def evaluate_identification(
+    models: list[str],
+    *,
+    manifest: Words,
+    root: Words = (),
+    where: Words = (),
+    output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
+    device: str = "auto",
+    imports: Imports = False,
+    json: Json = False,
+) -> None:
+    """Who of a closed set speaks? Accuracy of classifiers, of their vote and of their mean posterior.
+
+    Args:
+        models: Classifiers (classifier.safetensors) or the run folders that hold them.
+        manifest: The recordings and who speaks in them; one or several.
+        root: Folder that the paths of each manifest are relative to; by default its own folder.
+        where: Take rows with these values, e.g. set=test.
+        output: Also write the result as JSON.
+        device: auto, cpu, cuda ...
+    """
+    from voxid.evaluation.identification import evaluate_identification as run
+
+    ready()
+    result = run(
+        models,
+        manifest=manifest,
+        root=root or None,
+        where=conditions(where),
+        output=output,
+        device=device,
+        imports=imports,
     )
     show(result, json, result.describe())

@@ -12,6 +12,7 @@ from torch import nn
 
 from voxid.errors import ConfigError, ModelError, did_you_mean
 from voxid.models import checkpoint
+from voxid.models.speaker.classifier import SpeakerClassifier
 from voxid.models.speaker.encoder import SpeakerEncoder
 
 DEFAULT = "ecapa_tdnn_small"
@@ -34,7 +35,8 @@ def load(
 
     Args:
         model: A name of `bundled`, a .safetensors file, a run folder of `voxid train`; None = the bundled model.
-            A model that is loaded already passes through; with the device ``auto`` it stays where it is.
+            Of a classifier (`load_classifier`) it is the encoder. A model that is loaded already passes through; with the device
+            ``auto`` it stays where it is.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         runtime: What runs the model; ``torch`` is the only one so far.
         imports: Allow parts that go by an import path. Importing runs code: only for files that you trust.
@@ -51,9 +53,31 @@ def load(
         raise ConfigError(f"unknown runtime {runtime!r}: models run with 'torch' only so far")
     loaded = isinstance(model, nn.Module)
     net = model if isinstance(model, nn.Module) else checkpoint.load(find(model), imports=imports)
+    if isinstance(net, SpeakerClassifier):
+        net.encoder.card = net.card
+        net = net.encoder
     if not isinstance(net, SpeakerEncoder):
         raise ModelError(f"expected a speaker model, got {type(net).__name__}", "E_FORMAT")
     return (net if loaded and device == "auto" else net.to(pick_device(device))).eval()
+
+
+def load_classifier(
+    model: str | Path | nn.Module, *, device: str = "auto", imports: bool = False, file: str = "classifier.safetensors"
+) -> SpeakerClassifier:
+    """A classifier of a closed set of speakers, in eval mode: a file, or the run folder that holds `file`.
+
+    Raises:
+        ModelError: No such file, or a model that knows no speakers.
+        ConfigError: A device that torch does not have here.
+    """
+    if isinstance(model, str | Path) and os.path.isdir(model):  # noqa: PTH112 - Path.is_dir() raises on a long name
+        model = Path(model) / file
+    net = model if isinstance(model, nn.Module) else checkpoint.load(model, imports=imports)
+    if not isinstance(net, SpeakerClassifier):
+        raise ModelError(
+            f"{model}: a {type(net).__name__} knows no speakers by name; train with classifier=true and take {file}", "E_FORMAT"
+        )
+    return net.to(pick_device(device)).eval()
 
 
 def find(model: str | Path | None) -> Path:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from voxid import registry
-from voxid.errors import ModelError
+from voxid.errors import ModelError, did_you_mean
 from voxid.models.layers import frame_mask
 from voxid.registry import register
+
+HEADS = ("linear", "relu", "norm")
 
 
 @register("speaker", "speaker_encoder")
@@ -24,6 +26,8 @@ class SpeakerEncoder(nn.Module):
         pooling: One vector, e.g. ``{"name": "asp", "context": True}``.
         embedding_dim: D.
         embedding_norm: BatchNorm after the last linear layer.
+        head: What stands between pooling and embedding: ``linear`` is BatchNorm and a linear layer, ``relu`` a linear layer and a
+            ReLU, ``norm`` BatchNorm alone (then D is what the pooling gives, whatever `embedding_dim` is).
 
     Example:
         >>> encoder = SpeakerEncoder(backbone={"name": "ecapa_tdnn", "channels": 16}).eval()
@@ -38,6 +42,7 @@ class SpeakerEncoder(nn.Module):
         pooling: str | Mapping[str, Any] = "asp",
         embedding_dim: int = 192,
         embedding_norm: bool = False,
+        head: str = "linear",
     ) -> None:
         super().__init__()
         self.spec = {
@@ -47,15 +52,20 @@ class SpeakerEncoder(nn.Module):
             "pooling": pooling,
             "embedding_dim": embedding_dim,
             "embedding_norm": embedding_norm,
+            "head": head,
         }
         self.card: dict[str, Any] = {}
-        self.embedding_dim = embedding_dim
         self.frontend = registry.build("frontend", frontend)
         self.backbone = registry.build("backbone", backbone, input_dim=self.frontend.num_bins)
         self.pooling = registry.build("pooling", pooling, channels=self.backbone.output_dim)
-        self.norm = nn.BatchNorm1d(self.pooling.output_dim)
-        self.projection = nn.Linear(self.pooling.output_dim, embedding_dim)
-        self.embedding_norm = nn.BatchNorm1d(embedding_dim) if embedding_norm else nn.Identity()
+        pooled = self.pooling.output_dim
+        if head not in HEADS:
+            raise ValueError(f"unknown head {head!r}: {did_you_mean(head, HEADS)}")
+        self.embedding_dim = pooled if head == "norm" else embedding_dim
+        self.norm = nn.Identity() if head == "relu" else nn.BatchNorm1d(pooled)
+        self.projection = nn.Identity() if head == "norm" else nn.Linear(pooled, embedding_dim)
+        self.activation = nn.ReLU() if head == "relu" else nn.Identity()
+        self.embedding_norm = nn.BatchNorm1d(self.embedding_dim) if embedding_norm else nn.Identity()
 
     @property
     def sample_rate(self) -> int:
@@ -79,12 +89,19 @@ class SpeakerEncoder(nn.Module):
         if mask is not None and hasattr(self.backbone, "num_frames"):
             mask = frame_mask(self.backbone.num_frames(mask.sum(dim=(1, 2))), frames.shape[2])
         pooled = self.pooling(frames, mask)
-        return self.embedding_norm(self.projection(self.norm(pooled)))
+        return self.embedding_norm(self.activation(self.projection(self.norm(pooled))))
 
     @torch.no_grad()
     def subtract(self, mean: Tensor) -> None:
-        """Move all embeddings by -`mean` [D], inside the last layer: cosines then are those of centred embeddings."""
-        last = self.embedding_norm if isinstance(self.embedding_norm, nn.BatchNorm1d) else self.projection
+        """Move all embeddings by -`mean` [D], inside the last layer: cosines then are those of centred embeddings.
+
+        Raises:
+            ModelError: ``E_HEAD``, the last layer is a ReLU, which nothing can be taken from.
+        """
+        layers = [self.embedding_norm, self.activation, self.projection, self.norm]
+        last = next(layer for layer in layers if not isinstance(layer, nn.Identity))
+        if isinstance(last, nn.ReLU):
+            raise ModelError("embeddings behind a ReLU (head: relu) cannot be centred; train with center: false", "E_HEAD")
         last.bias.sub_(mean.to(last.bias))
 
 
