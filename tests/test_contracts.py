@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 
@@ -10,8 +12,23 @@ from voxid.errors import ModelError
 from voxid.models import checkpoint
 from voxid.models.speaker.encoder import SpeakerEncoder
 
-SMALL = {"ecapa_tdnn": {"channels": 16, "output_dim": 48}}  # arguments that make a backbone quick to test
-FRONTENDS = registry.names("frontend")
+SMALL = {
+    "ecapa_tdnn": {"channels": 16, "output_dim": 48},
+    "transformer": {"d_model": 16, "ffn_dim": 16},
+    "conformer": {"d_model": 16, "ffn_dim": 16, "num_layers": 1, "kernel_size": 7},
+    "resnet": {"depth": 18, "channels": 4},
+    "se_resnet": {"depth": 18, "channels": 4},
+    "resnext": {"channels": 4, "groups": 2, "base_width": 32},
+    "res2net": {"depth": 18, "channels": 4},
+    "xvector": {"channels": 16, "output_dim": 24},
+    "vgg": {"width": 0.0625, "output_dim": 16},
+    "repvgg": {"base_width": 4, "num_blocks": [1, 1, 1, 1]},
+    "campplus": {"channels": 8, "front_channels": 2, "growth": 4, "layers": [1, 2, 1]},
+    "eres2net": {"channels": 2, "blocks": [1, 1, 1, 1]},
+    "eres2netv2": {"channels": 4, "blocks": [1, 1, 1, 1]},
+    "redimnet": {"size": "b3", "channels": 2, "group": 2, "stages": [[2, 1, 2, 10], [1, 1, 1, 0]]},
+}  # arguments that make a backbone quick to test
+FRONTENDS = [name for name in registry.names("frontend") if getattr(registry.get("frontend", name), "input_ndim", 2) == 2]
 BACKBONES = registry.names("backbone")
 POOLINGS = registry.names("pooling")
 LOSSES = registry.names("loss")
@@ -229,3 +246,34 @@ def test_a_wider_margin_never_lowers_the_loss(name: str) -> None:
         values.append(float(loss(embedding, label)[0].detach()))
     assert values == sorted(values)
     assert values[-1] > values[0]
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name.endswith("_softmax")])
+def test_without_margin_and_scale_a_loss_is_the_softmax_of_the_cosines(name: str) -> None:
+    torch.manual_seed(0)
+    loss = registry.build("loss", {"name": name, "margin": 0.0, "scale": 1.0}, embedding_dim=8, num_classes=5)
+    softmax = registry.build("loss", "softmax", embedding_dim=8, num_classes=5)
+    softmax.load_state_dict({"linear.weight": torch.nn.functional.normalize(loss.weight.detach()), "linear.bias": torch.zeros(5)})
+    embedding, label = torch.randn(20, 8), torch.arange(20) % 5
+    value, hits = loss(embedding, label)
+    expected, expected_hits = softmax(torch.nn.functional.normalize(embedding), label)
+    assert float(value.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
+    assert hits.tolist() == expected_hits.tolist()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_keeps_its_classes_as_rows(name: str) -> None:
+    """A new training takes over the rows of the speakers that it knows, and single numbers as they are."""
+    loss = registry.build("loss", name, embedding_dim=8, num_classes=5)
+    assert all(value.ndim == 0 or len(value) == 5 for value in loss.state_dict().values())
+
+
+@pytest.mark.parametrize("name", [n for n in LOSSES if "class_weights" in inspect.signature(registry.get("loss", n)).parameters])
+def test_equal_class_weights_change_nothing(name: str) -> None:
+    values = []
+    for weights in (None, [2.0] * 5):
+        torch.manual_seed(0)
+        loss = registry.build("loss", {"name": name, "class_weights": weights}, embedding_dim=8, num_classes=5)
+        values.append(float(loss(torch.randn(20, 8), torch.arange(20) % 5)[0].detach()))
+        assert "class_weights" not in loss.state_dict()
+    assert values[0] == pytest.approx(values[1], rel=1e-6)

@@ -99,3 +99,17 @@ def prepare_trials(
         train=train,
     )
     show(result, json, result.describe())
+
+
+@prepare_app.command(name="hw4")
+def prepare_hw4(folder: str, *, output: Output, json: Json = False) -> None:
+    """Manifests of the features of NTU's speaker homework (HW4): metadata.json, mapping.json, testdata.json.
+
+    Args:
+        folder: Holds metadata.json and the features uttr-*.pt.
+        output: The manifest to write, CSV; the unlabelled utterances go to OUTPUT.test.csv.
+    """
+    from voxid.data.prepare_hw4 import prepare_hw4 as run
+
+    result = run(folder, output=output)
+    show(result, json, result.describe())
