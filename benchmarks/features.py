@@ -3,6 +3,7 @@
 python benchmarks/features.py              ours, kaldi-native-fbank and one big torch.stft, interleaved: median CPU time, ratios
 python benchmarks/features.py --chunks     ours with other chunk sizes (voxid.features.stft.CHUNK_CPU)
 python benchmarks/features.py --parity     largest difference to kaldi-native-fbank over a grid of options
+python benchmarks/features.py --frontends  CPU time of every front-end, with and without its gradient
 
 One thread; CPU time of the process, so that other work on the machine does not count.
 """
@@ -20,11 +21,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from voxid import registry
 from voxid.features import stft
 from voxid.features.fbank import Fbank
 from voxid.features.mfcc import Mfcc
 
 SIZES = [(1, 3), (1, 10), (1, 60), (32, 3), (32, 10)]
+FRONTENDS: list[dict[str, Any]] = [
+    {"name": "fbank"},
+    {"name": "fbank", "normalize": "sliding"},
+    {"name": "spectrogram"},
+    {"name": "mfcc"},
+    {"name": "mfcc", "deltas": 2},
+    {"name": "lfcc"},
+    {"name": "lfcc", "preset": "asvspoof2021"},
+    {"name": "cqt"},
+    {"name": "wavelet"},
+    {"name": "wavelet", "tree": "dwt"},
+    {"name": "multi_resolution"},
+]
 CHUNKS = [100, 300, 500, 1000, 2000, 1 << 30]
 
 # Options beside the preset "kaldi". What is not named there is Kaldi's default: 23 bins, povey, 20 Hz to half the rate.
@@ -220,16 +235,42 @@ def print_chunks(rounds: int) -> None:
         print(f"| {seconds} s x {batch} | " + " | ".join(f"{statistics.median(v):.2f}" for v in times.values()) + " |")
 
 
+def print_frontends(rounds: int) -> None:
+    """CPU time of every front-end on 32 x 3 s, and of a step through it to the waveform's gradient."""
+    waveform = (0.1 * torch.randn(32, 48000)).requires_grad_()
+    functions: dict[str, Callable[[], Any]] = {}
+    rows = {}
+    for spec in FRONTENDS:
+        frontend = registry.build("frontend", spec)
+        name = ", ".join(value if key == "name" else f"{key}={value}" for key, value in spec.items())
+        rows[name] = frontend.num_bins
+        functions[name] = lambda net=frontend: net(waveform)
+        functions[f"{name} back"] = lambda net=frontend: with_gradient(net, waveform)
+    times = {name: statistics.median(values) for name, values in interleaved(functions, rounds).items()}
+    print("| front-end | F | ms | ms with the gradient |\n|---|---|---|---|")
+    for name, bins in rows.items():
+        print(f"| {name} | {bins} | {times[name]:.1f} | {times[f'{name} back']:.1f} |")
+
+
+def with_gradient(frontend: torch.nn.Module, waveform: torch.Tensor) -> None:
+    """Features of `waveform` and the gradient of their squares."""
+    with torch.enable_grad():
+        frontend(waveform).square().sum().backward()
+
+
 def main() -> None:
     """Read the arguments and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parity", action="store_true", help="differences to kaldi-native-fbank")
+    parser.add_argument("--frontends", action="store_true", help="CPU time of every front-end")
     parser.add_argument("--chunks", action="store_true", help="CPU time by chunk size")
     parser.add_argument("--rounds", type=int, default=9, help="timed rounds")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.parity:
         print_parity()
+    elif arguments.frontends:
+        print_frontends(arguments.rounds)
     elif arguments.chunks:
         print_chunks(arguments.rounds)
     else:

@@ -10,18 +10,36 @@ import torch
 from voxid import registry
 from voxid.features import presets
 
-TABLES = {"spectrogram": presets.SPECTROGRAM, "fbank": presets.FBANK, "mfcc": presets.MFCC}
+TABLES = {
+    "spectrogram": presets.SPECTROGRAM,
+    "fbank": presets.FBANK,
+    "mfcc": presets.MFCC,
+    "lfcc": presets.LFCC,
+    "cqt": presets.CQT,
+    "wavelet": presets.WAVELET,
+    "multi_resolution": {"voxid": {}, "torch_speaker": {}},
+}
 CASES: list[dict[str, Any]] = [{"name": name, "preset": preset} for name, table in TABLES.items() for preset in table]
 CASES += [
     {"name": "fbank", "edges": edges, "normalize": kind} for edges in ("mirror", "reflect") for kind in ("none", "mean_var")
 ]
 CASES += [{"name": "fbank", "preset": "kaldi", "use_energy": True}, {"name": "mfcc", "edges": "mirror", "htk_compat": True}]
+CASES += [
+    {"name": "fbank", "normalize": "sliding", "cmn_window": 20},
+    {"name": "fbank", "deltas": 2},
+    {"name": "fbank", "deltas": 2, "delta_edges": "kaldi", "normalize": "sliding", "cmn_window": 7},
+    {"name": "mfcc", "preset": "speechbrain", "deltas": 2},
+    {"name": "spectrogram", "deltas": 1, "edges": "reflect"},
+    {"name": "cqt", "power": 1, "f_min": 110.0, "num_bins": 30, "frame_shift": 7.3, "deltas": 1},
+    {"name": "wavelet", "tree": "dwt", "wavelet": "haar", "mode": "symmetric", "edges": "zero", "level": 3},
+    {"name": "multi_resolution", "frame_lengths": [6.25, 64], "edges": "zero", "num_mel_bins": 20},
+]
 LENGTHS = [8000, 1, 79, 161, 300, 399, 400, 401, 560, 4321]
 frontends = pytest.mark.parametrize("spec", CASES, ids=lambda spec: "-".join(map(str, spec.values())))
 
 
 def test_every_frontend_is_here():
-    assert set(registry.names("frontend")) == set(TABLES)
+    assert set(registry.names("frontend")) == set(TABLES) | {"precomputed"}  # it takes no waveforms: test_precomputed.py
 
 
 @frontends

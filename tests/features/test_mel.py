@@ -47,7 +47,15 @@ def test_triangles_in_hertz_by_interpolation(shape):
         np.testing.assert_allclose(filters[row], np.interp(axis, [left, center, end], [0, 1, 0]), atol=1e-9)
 
 
-@pytest.mark.parametrize("scale", ["htk", "slaney"])
+@pytest.mark.parametrize("shape", ["mel", "hz"])
+def test_linear_triangles_by_interpolation(shape):
+    filters = mel_filters(20, 512, 16000, 100, 7000, scale="linear", shape=shape)
+    edges, axis = np.linspace(100, 7000, 22), np.arange(257) * 31.25
+    for row in range(20):
+        np.testing.assert_allclose(filters[row], np.interp(axis, edges[row : row + 3], [0, 1, 0]), atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", ["htk", "slaney", "linear"])
 def test_mel_and_back(scale):
     hertz = np.linspace(0, 24000, 481)
     np.testing.assert_allclose(mel_to_hz(hz_to_mel(hertz, scale), scale), hertz, atol=1e-8)

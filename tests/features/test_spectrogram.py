@@ -27,6 +27,13 @@ def test_decibels(power):
     np.testing.assert_allclose(ours, (10 if power == 2 else 20) * np.log10(plain), atol=1e-3)
 
 
+@pytest.mark.parametrize("power", [1, 2])
+def test_logarithms_to_the_base_of_ten(power):
+    x = torch.randn(1, 4000)
+    plain = spectrogram(x, preset="torchaudio", power=power).numpy()
+    np.testing.assert_allclose(spectrogram(x, preset="torchaudio", power=power, log="log10"), np.log10(plain), atol=1e-3)
+
+
 def test_top_db_clips_below_the_items_own_maximum():
     x = torch.randn(1, 8000)
     x[:, 4000:] *= 1e-6

@@ -54,6 +54,15 @@ def test_spectrum_is_scipys():
     np.testing.assert_allclose(frontend(torch.from_numpy(x)[None])[0].T, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_preemphasis_as_a_filter_is_scipys():
+    x = np.random.default_rng(0).standard_normal(3000).astype(np.float32)
+    options = {"edges": "snip", "frame_shift": 10.0}
+    filtered = scipy.signal.lfilter([1, -0.97], [1], x.astype(np.float64)).astype(np.float32)
+    ours = Spectrogram("torchaudio", preemphasis=0.97, preemphasis_on="filter", **options)(torch.from_numpy(x)[None])
+    expected = Spectrogram("torchaudio", **options)(torch.from_numpy(filtered)[None])
+    torch.testing.assert_close(ours, expected, atol=1e-3, rtol=1e-4)
+
+
 @pytest.mark.parametrize("edges", ["snip", "mirror", "reflect", "zero"])
 @pytest.mark.parametrize("padded", [True, False])
 def test_the_size_of_the_pieces_does_not_show(monkeypatch, edges, padded):

@@ -34,6 +34,11 @@ class Block(nn.Module):
         return self.weights.value @ spectrum[:, self.band].T
 
 
+def blocks_of(filters: NDArray[np.float64]) -> nn.ModuleList:
+    """Filters [F, bins] as blocks: their outputs, one below the other, are [F, M]."""
+    return nn.ModuleList(Block(part) for part in np.array_split(filters, min(BLOCKS, len(filters))))
+
+
 @register("frontend", "fbank")
 class Fbank(nn.Module):
     """Log-mel filter bank: waveform [B, T] in [-1, 1] -> features [B, F, N], in float32.
@@ -57,11 +62,10 @@ class Fbank(nn.Module):
         super().__init__()
         self.options = build_options(FbankOptions, presets.FBANK, preset, options)
         self.sample_rate = self.options.sample_rate
-        self.num_bins = self.options.num_mel_bins + self.options.use_energy
+        self.num_bins = (self.options.num_mel_bins + self.options.use_energy) * (1 + self.options.deltas)
         raw = "raw" if self.options.raw_energy else "window"
         self.stft = Stft(self.options, energy=raw if self.options.use_energy else None)
-        filters = _filters(self.options)
-        self.blocks = nn.ModuleList(Block(part) for part in np.array_split(filters, min(BLOCKS, len(filters))))
+        self.blocks = blocks_of(_filters(self.options))
 
     def num_frames(self, lengths: Tensor) -> Tensor:
         """Frames of waveforms of `lengths` samples, at least 1."""

@@ -9,11 +9,13 @@ Array = NDArray[np.float64]
 
 
 def hz_to_mel(hz: Array, scale: str = "htk") -> Array:
-    """Frequencies in mel; `scale` is "htk" (logarithmic) or "slaney" (straight up to 1 kHz, logarithmic above).
+    """Frequencies in mel; `scale` is "htk" (logarithmic), "slaney" (straight up to 1 kHz, logarithmic above) or "linear" (Hz).
 
     O'Shaughnessy, "Speech communication", 1987 (htk); Slaney, "Auditory toolbox", 1998.
     """
     hz = np.asarray(hz, dtype=np.float64)
+    if scale == "linear":
+        return hz
     if scale == "htk":
         return 1127.0 * np.log1p(hz / 700.0)
     return np.where(hz < 1000.0, hz * 3 / 200, 15 + 27 * np.log(np.maximum(hz, 1000.0) / 1000.0) / np.log(6.4))
@@ -22,6 +24,8 @@ def hz_to_mel(hz: Array, scale: str = "htk") -> Array:
 def mel_to_hz(mel: Array, scale: str = "htk") -> Array:
     """The inverse of `hz_to_mel`."""
     mel = np.asarray(mel, dtype=np.float64)
+    if scale == "linear":
+        return mel
     if scale == "htk":
         return 700.0 * np.expm1(mel / 1127.0)
     return np.where(mel < 15.0, mel * 200 / 3, 1000.0 * np.exp((np.maximum(mel, 15.0) - 15) * np.log(6.4) / 27))
@@ -45,7 +49,7 @@ def mel_filters(
         n_fft: Points of the Fourier transform.
         sample_rate: In Hz.
         low, high: In Hz.
-        scale: "htk" or "slaney".
+        scale: "htk", "slaney" or "linear".
         shape: "mel" = sides straight on the mel axis (Kaldi), "hz" = straight on the Hz axis (torchaudio, librosa),
             "symmetric" = as "hz", and as wide on the right as on the left (SpeechBrain).
         norm: "none" = height 1, "slaney" = area 1 over Hz.

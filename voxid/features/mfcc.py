@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from voxid.features import presets
 from voxid.features.fbank import Fbank
-from voxid.features.normalize import normalize
 from voxid.features.options import FbankOptions, MfccOptions, build_options
+from voxid.features.spectrogram import complete
 from voxid.features.stft import Constant
 from voxid.registry import register
 
@@ -42,7 +42,7 @@ class Mfcc(nn.Module):
     """Cepstral coefficients of a log-mel filter bank: waveform [B, T] in [-1, 1] -> features [B, F, N], in float32.
 
     Args:
-        preset: voxid (30 coefficients of 30 bins), kaldi, torchaudio or speechbrain (without deltas).
+        preset: voxid (30 coefficients of 30 bins), kaldi, torchaudio or speechbrain; ``deltas=2`` adds the slopes to any.
         options: Fields of `MfccOptions`; they override the preset.
 
     Raises:
@@ -57,10 +57,10 @@ class Mfcc(nn.Module):
         super().__init__()
         self.options = build_options(MfccOptions, presets.MFCC, preset, options)
         self.sample_rate = self.options.sample_rate
-        self.num_bins = self.options.num_ceps
-        # Normalisation and the place of the energy come after the transform.
+        self.num_bins = self.options.num_ceps * (1 + self.options.deltas)
+        # Deltas, normalisation and the place of the energy come after the transform.
         kept = {field.name: getattr(self.options, field.name) for field in fields(FbankOptions)}
-        self.fbank = Fbank(**{**kept, "normalize": "none", "htk_compat": False})
+        self.fbank = Fbank(**{**kept, "deltas": 0, "normalize": "none", "htk_compat": False})
         self.dct = Constant(dct_matrix(self.options.num_ceps, self.options.num_mel_bins, self.options.lifter))
 
     def num_frames(self, lengths: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class Mfcc(nn.Module):
         with torch.autocast(waveform.device.type, enabled=False):
             energy, mel = mel.split([int(self.options.use_energy), self.options.num_mel_bins], dim=1)
             cepstra = self._place(self.dct.value @ mel, energy)
-            return normalize(cepstra, self.options.normalize, None if lengths is None else self.num_frames(lengths))
+            return complete(cepstra, None if lengths is None else self.num_frames(lengths), self.options)
 
     def _place(self, cepstra: Tensor, energy: Tensor) -> Tensor:
         if self.options.use_energy:

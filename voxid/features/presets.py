@@ -1,8 +1,9 @@
-"""What each project's chain sets differently from voxid's defaults (`options.py`). Three tables: a filter bank takes the
-spectrum's row and its own, an MFCC all three.
+"""What each project's chain sets differently from voxid's defaults (`options.py`). A filter bank takes the spectrum's row
+and its own, an MFCC all three; an LFCC has a table of its own.
 
-Facts: Kaldi's compute-*-feats, torchaudio's MelSpectrogram and MFCC, SpeechBrain's Fbank, MFCC and spkrec-ecapa-voxceleb
-recipe, wespeaker's and 3D-Speaker's processors, thuhcsi/torch_speaker's audio/feature.py.
+Facts: Kaldi's compute-*-feats and add-deltas, torchaudio's MelSpectrogram, MFCC and LFCC, SpeechBrain's Fbank, MFCC and
+spkrec-ecapa-voxceleb recipe, wespeaker's and 3D-Speaker's processors, thuhcsi/torch_speaker's audio/feature.py, and the LFCC
+of the LFCC-LCNN baseline of ASVspoof 2021 (asvspoof-challenge/2021) with the sizes of 2019 and of 2021.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 Presets = dict[str, dict[str, Any]]
 
-_KALDI = {"window": "povey", "normalize": "none"}
+_KALDI = {"window": "povey", "normalize": "none", "delta_edges": "kaldi"}
 # Torch's short-time Fourier transform on the bare waveform.
 _TORCH = {
     "n_fft": 400,
@@ -69,3 +70,29 @@ MFCC: Presets = {
     "torchaudio": {**FBANK["torchaudio"], **_DB, "num_ceps": 40, "lifter": 0.0},
     "speechbrain": {**FBANK["speechbrain"], "num_mel_bins": 23, "num_ceps": 20, "lifter": 0.0, "normalize": "none"},
 }
+_ASVSPOOF = {
+    **_TORCH,
+    "frame_length": 20.0,
+    "edges": "zero",
+    "preemphasis": 0.97,
+    "preemphasis_on": "filter",
+    "log": "log10",
+    "log_floor": 0.0,
+    "log_offset": 2.0**-23,
+    "num_filters": 20,
+    "num_ceps": 20,
+    "deltas": 2,
+    "delta_window": 1,
+    "delta_norm": False,
+}
+
+LFCC: Presets = {
+    "voxid": {},
+    "torchaudio": {**SPECTROGRAM["torchaudio"], **_DB, "num_filters": 128, "num_ceps": 40},
+    "asvspoof2019": {**_ASVSPOOF, "n_fft": 512},
+    # Its filters end at the bin below 4 kHz.
+    "asvspoof2021": {**_ASVSPOOF, "n_fft": 1024, "high": 255 * 15.625, "use_energy": True},
+}
+
+CQT: Presets = {"voxid": {}}
+WAVELET: Presets = {"voxid": {}}

@@ -8,13 +8,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from voxid.features import presets
+from voxid.features.deltas import add_deltas
 from voxid.features.normalize import clip_range, normalize
-from voxid.features.options import SpectrogramOptions, build_options
+from voxid.features.options import FrontendOptions, SpectrogramOptions, build_options
 from voxid.features.stft import Stft
 from voxid.registry import register
 
 
-def log_compress(x: Tensor, options: SpectrogramOptions) -> Tensor:
+def log_compress(x: Tensor, options: FrontendOptions) -> Tensor:
     """The logarithm that `options` ask for, of a power or a magnitude, with its floor and offset."""
     if options.log == "none":
         return x
@@ -22,20 +23,28 @@ def log_compress(x: Tensor, options: SpectrogramOptions) -> Tensor:
         x = x.clamp(min=options.log_floor)
     if options.log_offset > 0:
         x = x + options.log_offset
-    x = x.log()
-    return x if options.log == "ln" else x * (20 / options.power / math.log(10))
+    factors = {"log10": 1 / math.log(10), "db": 20 / options.power / math.log(10)}
+    return x.log() if options.log == "ln" else x.log() * factors[options.log]
 
 
-def finish(features: Tensor, frames: Tensor | None, options: SpectrogramOptions) -> Tensor:
-    """What looks at whole items: the range in dB, then the normalisation. Frames after an item's own become zero."""
-    if options.top_db:
-        features = clip_range(features, options.top_db, frames)
-    return normalize(features, options.normalize, frames)
+def finish(features: Tensor, frames: Tensor | None, options: FrontendOptions) -> Tensor:
+    """What looks at whole items: the range in dB, the deltas, the normalisation. Frames after an item's own become zero."""
+    return complete(clip(features, frames, options), frames, options)
+
+
+def clip(features: Tensor, frames: Tensor | None, options: FrontendOptions) -> Tensor:
+    """Features [B, F, N] within the range in dB that `options` ask for."""
+    return clip_range(features, options.top_db, frames) if options.top_db else features
+
+
+def complete(features: Tensor, frames: Tensor | None, options: FrontendOptions) -> Tensor:
+    """Deltas, then normalisation: features [B, F, N] -> [B, F (1 + deltas), N]."""
+    return normalize(add_deltas(features, options, frames), options.normalize, frames, options.cmn_window)
 
 
 @register("frontend", "spectrogram")
 class Spectrogram(nn.Module):
-    """Log spectrogram: waveform [B, T] in [-1, 1] -> features [B, n_fft // 2 + 1, N], in float32.
+    """Log spectrogram: waveform [B, T] in [-1, 1] -> features [B, F, N] with F = n_fft // 2 + 1, in float32.
 
     Args:
         preset: voxid, kaldi (without the energy in bin 0), torchaudio, speechbrain, wespeaker, 3dspeaker or torch_speaker.
@@ -55,7 +64,7 @@ class Spectrogram(nn.Module):
         self.options = build_options(SpectrogramOptions, presets.SPECTROGRAM, preset, options)
         self.sample_rate = self.options.sample_rate
         self.stft = Stft(self.options)
-        self.num_bins = self.stft.n_fft // 2 + 1
+        self.num_bins = (self.stft.n_fft // 2 + 1) * (1 + self.options.deltas)
 
     def num_frames(self, lengths: Tensor) -> Tensor:
         """Frames of waveforms of `lengths` samples, at least 1."""

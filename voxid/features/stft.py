@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from voxid.errors import ModelError
-from voxid.features.options import SpectrogramOptions
+from voxid.features.options import FramedOptions
 
 # Frames that go through the transform at a time. A frame takes about 7 KB of temporaries: these stay in a core's cache, where
 # a whole batch would ask the system for fresh pages at every step (benchmarks/features.py --chunks). A GPU wants them all.
@@ -63,17 +63,19 @@ class Constant(nn.Module):
 
 
 class Stft(nn.Module):
-    """Waveform [B, T] -> short-time spectrum, power or magnitude, handed on in pieces.
+    """Waveform [B, T] -> short-time spectrum (or another transform of the frames), power or magnitude, handed on in pieces.
 
     Args:
         options: Framing, window, edges and so on.
         energy: None, "raw" (of the frame, without its mean) or "window" (of what goes into the transform).
+        transform: Another transform in the Fourier transform's place: frames [R, M, length] -> power [R, M, bins].
     """
 
-    def __init__(self, options: SpectrogramOptions, energy: str | None = None) -> None:
+    def __init__(self, options: FramedOptions, energy: str | None = None, transform: nn.Module | None = None) -> None:
         super().__init__()
         self.options = options
         self.energy = energy
+        self.transform = transform
         self.length, self.shift, self.n_fft = options.length, options.shift, options.points
         self.emphasis = options.preemphasis if options.preemphasis_on == "frame" else 0.0
         # The scale rides on the window: one pass over the samples less.
@@ -100,7 +102,7 @@ class Stft(nn.Module):
         Args:
             waveform: [B, T].
             lengths: Samples of each item [B].
-            bins: Spectrum [M, n_fft // 2 + 1] and energies [M] of M frames -> features [F, M].
+            bins: Spectrum [M, bins] and energies [M] of M frames -> features [F, M].
             finish: Features [R, F, N] of whole items and their frames [R] -> features [R, F, N].
         """
         check_waveform(waveform)
@@ -130,6 +132,8 @@ class Stft(nn.Module):
         total = (count - 1) * self.shift + self.length
         if self.options.preemphasis_on == "signal":
             x = emphasize_signal(x, lengths, self.options.preemphasis)
+        elif self.options.preemphasis_on == "filter":
+            x = torch.sub(x, nn.functional.pad(x[:, :-1], (1, 0)), alpha=self.options.preemphasis)
         if self.options.edges != "snip":
             x = pad_items(x, lengths, self.before, self.length, self.options.edges)
         elif x.shape[1] < total:
@@ -141,14 +145,17 @@ class Stft(nn.Module):
         return x[:, :total]
 
     def _spectrum(self, stream: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Spectrum [M, n_fft // 2 + 1] and energies [M] of all frames of a stretch of samples, item after item."""
+        """Spectrum [M, bins] and energies [M] of all frames of a stretch of samples, item after item."""
         frames = self._frames(stream)
         energy = self._energy(stream, frames)
-        # No name is left on the frames: their memory, still in the cache, serves the next step.
-        spectrum = torch.fft.rfft(frames, n=self.n_fft)
-        del frames
-        squares = torch.view_as_real(spectrum).square()
-        power = (squares[..., 0] + squares[..., 1]).flatten(0, 1)
+        if self.transform is not None:
+            power = self.transform(frames).flatten(0, 1)
+        else:
+            # No name is left on the frames: their memory, still in the cache, serves the next step.
+            spectrum = torch.fft.rfft(frames, n=self.n_fft)
+            del frames
+            squares = torch.view_as_real(spectrum).square()
+            power = (squares[..., 0] + squares[..., 1]).flatten(0, 1)
         # The root has no finite gradient at zero; complex abs() has one, at three times the cost of all this.
         return power if self.options.power == 2 else power.clamp(min=1e-30).sqrt(), energy
 

@@ -18,7 +18,7 @@ HEADS = ("linear", "relu", "norm")
 
 @register("speaker", "speaker_encoder")
 class SpeakerEncoder(nn.Module):
-    """Waveforms [B, T] -> embeddings [B, D], not normalised to unit length.
+    """Waveforms [B, T] (or features [B, F, N], where the front-end says so) -> embeddings [B, D], not of unit length.
 
     Args:
         frontend: Features, e.g. ``{"name": "fbank", "num_mel_bins": 80}``.
@@ -78,7 +78,10 @@ class SpeakerEncoder(nn.Module):
         Raises:
             ModelError: ``E_SHAPE``, a waveform that is not [B, T], or lengths that do not fit it.
         """
-        check_waveform(waveform, lengths)
+        if getattr(self.frontend, "input_ndim", 2) == 3:
+            check_features(waveform, lengths, self.frontend.num_bins)
+        else:
+            check_waveform(waveform, lengths)
         features = self.frontend(waveform, lengths)
         mask = None if lengths is None else frame_mask(self.frontend.num_frames(lengths), features.shape[2])
         return self.embed_features(features, mask)
@@ -115,9 +118,25 @@ def check_waveform(waveform: Tensor, lengths: Tensor | None) -> None:
         )
     if waveform.shape[1] == 0:
         raise ModelError("expected a waveform [B, T] with T >= 1, got no samples", "E_SHAPE")
+    check_lengths(waveform, lengths, "samples")
+
+
+def check_features(features: Tensor, lengths: Tensor | None, num_bins: int) -> None:
+    """Raise `ModelError` unless `features` are float [B, num_bins, N] and `lengths` an integer [B] within 1 ... N."""
+    if features.ndim != 3 or features.shape[1] != num_bins or features.shape[2] == 0 or not features.is_floating_point():
+        raise ModelError(
+            f"expected float features [B, {num_bins}, N] with N >= 1, got {features.dtype} {list(features.shape)}; "
+            "this net has no front-end for waveforms: it takes features computed elsewhere, time last",
+            "E_SHAPE",
+        )
+    check_lengths(features, lengths, "frames")
+
+
+def check_lengths(batch: Tensor, lengths: Tensor | None, unit: str) -> None:
+    """Raise `ModelError` unless `lengths` are an integer [B] within 1 ... the last axis of `batch`."""
     if lengths is None:
         return
-    if lengths.shape != waveform.shape[:1] or lengths.is_floating_point():
-        raise ModelError(f"expected integer lengths [{waveform.shape[0]}], got {lengths.dtype} {list(lengths.shape)}", "E_SHAPE")
-    if not bool(((lengths >= 1) & (lengths <= waveform.shape[1])).all()):
-        raise ModelError(f"lengths must lie within 1 ... {waveform.shape[1]} samples, got {lengths.tolist()}", "E_SHAPE")
+    if lengths.shape != batch.shape[:1] or lengths.is_floating_point():
+        raise ModelError(f"expected integer lengths [{batch.shape[0]}], got {lengths.dtype} {list(lengths.shape)}", "E_SHAPE")
+    if not bool(((lengths >= 1) & (lengths <= batch.shape[-1])).all()):
+        raise ModelError(f"lengths must lie within 1 ... {batch.shape[-1]} {unit}, got {lengths.tolist()}", "E_SHAPE")
