@@ -22,7 +22,7 @@ from voxid.config import load_recipe
 from voxid.training.fit import fit
 
 BATCH, BATCHES = 64, 50
-PAIRED = ("data.speakers_per_batch=32", "data.utterances_per_speaker=2")  # for losses that compare the items of a batch
+PAIRED = ("data.balance=0", "data.speakers_per_batch=32", "data.utterances_per_speaker=2")  # for losses that compare the items of a batch
 NO_MARGIN = ("margin_schedule.start=0", "margin_schedule.stop=0")
 RECIPES: dict[str, dict[str, Sequence[str]]] = {
     "pooling": {

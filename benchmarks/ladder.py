@@ -68,6 +68,8 @@ def train_rung(name: str, manifest: Path, data: Path, arguments: argparse.Namesp
             f"data.batches={batches}",
             f"trainer.epochs={arguments.steps // batches}",
             f"trainer.threads={arguments.threads}",
+            f"trainer.precision={arguments.precision}",
+            f"schedule.warmup_steps={arguments.steps // 10}",
             f"trainer.resume={'true' if (folder / 'checkpoints' / 'last.ckpt').is_file() else 'false'}",
         ]
         if name == BEST:
@@ -80,7 +82,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=Path("runs/ladder"))
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=[*RUNGS, BEST])
     arguments = parser.parse_args()

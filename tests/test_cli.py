@@ -294,6 +294,7 @@ def test_json_of_train(shell: Shell, corpus: list[str]) -> None:
     found = as_json(shell("train", *corpus, "--json"))
     assert (found["speakers"], found["utterances"], found["steps"]) == (3, 6, 2)
     assert sorted(path.name for path in Path("run").iterdir() if path.is_file()) == [
+        "balance.json",
         "metrics.json",
         "model.safetensors",
         "recipe.yaml",

@@ -35,6 +35,7 @@ SHELL_ONLY = {
 LISTS = {"models"}
 # Sub-commands of a verb, and the function behind each.
 SUB_VERBS = {
+    "prepare format-trials": ("voxid.data.format_trials", "format_trials"),
     "prepare hw4": ("voxid.data.prepare_hw4", "prepare_hw4"),
     "prepare trials": ("voxid.data.prepare_trials", "prepare_trials"),
     "evaluate identification": ("voxid.evaluation.identification", "evaluate_identification"),

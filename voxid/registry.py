@@ -24,6 +24,7 @@ ROOMS = {
     "pooling": "voxid.models.pooling",
     "speaker": "voxid.models.speaker",
     "loss": "voxid.losses",
+    "corpus": "voxid.data.corpora",
 }
 
 _parts: dict[str, dict[str, Callable[..., Any]]] = {}

@@ -13,8 +13,10 @@ pytest.importorskip("lightning")
 
 from voxid import registry
 from voxid.errors import ConfigError, DataError
-from voxid.training.corpus import Corpus, refuse_overlap, training_corpus, validation_trials
+from voxid.training.corpus import Corpus, training_corpus
+from voxid.training.overlap import refuse_overlap
 from voxid.training.sound import augmenter
+from voxid.training.validation import validation_trials
 
 PAIRS = "1 c_0.wav c_1.wav\n0 c_0.wav d_0.wav\n"
 
@@ -101,11 +103,37 @@ def test_rows_that_are_not_trained_on_tell_the_speaker(train, tmp_path, prefix_s
 
 def test_everything_is_at_the_rate_of_the_model(train, dev, tmp_path) -> None:
     corpus = corpus_of(train, chunk_seconds=0.5, sample_rate=8000)
-    assert corpus.samples == 4000
+    assert corpus.sampler(0).samples == [4000]
     assert corpus.dataset.pcm.num_samples(0) == 8000
     (trial_set,) = validation_trials(f"{dev}/dev.trials", cache=f"{tmp_path}/cache", sample_rate=8000)
     assert trial_set.pcm.num_samples(0) == 8000
     assert len(augmenter(f"{dev}/manifest.csv", sample_rate=8000).noises[0]) == 8000
+
+
+def test_lengths_change_with_the_share_of_the_training(train) -> None:
+    corpus = corpus_of(train, batches=10, chunk_seconds=[0.1, 0.2], chunk_schedule=[[0.5, 0.3], [0.75, 0.4]])
+    sampler = corpus.sampler(seed=0, epochs=2)
+    lengths = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        lengths += [{crop.samples for crop in batch} for batch in sampler]
+    assert all(length in ({1600}, {3200}) for length in lengths[:10])
+    assert {1600} in lengths[:10]
+    assert {3200} in lengths[:10]
+    assert lengths[10:] == [{4800}] * 5 + [{6400}] * 5
+    assert corpus.dataset[next(iter(sampler))][0].shape == (2, 4800)
+
+
+def test_the_tail_is_told_before_and_after(train, tmp_path) -> None:
+    lines = (train / "manifest.csv").read_text().splitlines()
+    (train / "manifest.csv").write_text("\n".join(lines[:4]) + "\n")  # two of a, one of b
+    told = corpus_of(train, batches=30, min_utterances=2).balance(seed=0)
+    assert (told.corpus.utterances, told.corpus.quantiles["0"]) == (3, 1)
+    assert told.drawn.gini == 0.0
+    batch = {"batch_size": 6, "speakers_per_batch": 3, "utterances_per_speaker": 2}
+    corpus = training_corpus(f"{train}/manifest.csv", cache=f"{tmp_path}/cache", **batch)
+    with pytest.raises(DataError, match="speakers_per_batch=3, but there are 2"):
+        corpus.balance(seed=0)
 
 
 def test_lists_of_one_stem_keep_names_of_their_own(dev, tmp_path) -> None:
@@ -150,11 +178,25 @@ def test_labels_in_two_manifests_are_told_and_can_be_kept_apart(train, tmp_path,
         ({"manifest": ""}, "empty text"),
         ({"cache": ""}, "empty text"),
         ({"root": ""}, "empty text"),
-        ({"workers": -1}, "workers 0 or more"),
+        ({"workers": -1}, "workers must be 0 or more"),
         ({"chunk_seconds": float("inf")}, "chunk_seconds"),
         ({"chunk_seconds": float("nan")}, "chunk_seconds"),
         ({"chunk_seconds": 0.00001}, "chunk_seconds"),
+        ({"chunk_seconds": []}, "a list holds one length or more"),
+        ({"chunk_seconds": [2.0, 0.0]}, "chunk_seconds must lie"),
+        ({"chunk_seconds": "long"}, "chunk_seconds must be a number or a list of a number"),
+        ({"chunk_schedule": [[0.5]]}, "chunk_schedule is a list of"),
+        ({"chunk_schedule": [[0.5, 2.0], [0.2, 3.0]]}, "ascending"),
+        ({"chunk_schedule": [[1.5, 2.0]]}, "chunk_schedule is a list of"),
+        ({"chunk_schedule": [2.0, 3.0]}, "chunk_schedule must be a list of a list of a number"),
         ({"speeds": [1.0, float("nan")]}, "speeds"),
+        ({"balance": 2}, "balance must lie within 0"),
+        ({"balance": 0.5, "max_utterances": 5}, "three ways to balance"),
+        ({"min_utterances": 5, "max_utterances": 4}, "min_utterances <= max_utterances"),
+        ({"max_utterances": 0}, "min_utterances <= max_utterances"),
+        ({"speakers_per_batch": 4}, "go together"),
+        ({"speakers_per_batch": 4, "utterances_per_speaker": 2}, "need data.batch_size=8, got 128"),
+        ({"speakers_per_batch": 128, "utterances_per_speaker": 1}, "must be 2 or more"),
     ],
 )
 def test_values_out_of_range_are_named(train, tmp_path, change: dict, says: str) -> None:

@@ -1,4 +1,4 @@
-"""Schedules against torch's own where it has one."""
+"""Optimisers by name."""
 
 from __future__ import annotations
 
@@ -6,32 +6,57 @@ import pytest
 import torch
 
 from voxid.errors import ConfigError
-from voxid.training.optim import lr_factor, margin_at, optimizer
+from voxid.training.optim import optimizer
 
 
-def test_cosine_is_torchs_cosine() -> None:
-    rule = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(rule, T_max=50, eta_min=0.1)
-    for step in range(51):
-        assert lr_factor(step, 50, final=0.1) == pytest.approx(scheduler.get_last_lr()[0], abs=1e-9)
+def net() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2))
+
+
+def step(module: torch.nn.Module, rule: torch.optim.Optimizer) -> list[torch.Tensor]:
+    torch.manual_seed(1)
+    for _ in range(3):
+        rule.zero_grad()
+        module(torch.randn(8, 3)).square().sum().backward()
         rule.step()
-        scheduler.step()
+    return [parameter.detach() for parameter in module.parameters()]
 
 
-def test_exponential_and_constant() -> None:
-    assert lr_factor(30, 50, name="exponential", warmup_steps=10, final=1e-4) == pytest.approx(1e-2)
-    assert lr_factor(30, 50, name="constant", warmup_steps=10) == 1.0
-    assert lr_factor(5, 50, name="constant", warmup_steps=10) == 0.5
+@pytest.mark.parametrize(
+    ("options", "plain"),
+    [
+        ({"name": "sgd", "momentum": 0.9, "nesterov": True}, torch.optim.SGD),
+        ({"name": "adam", "weight_decay": 0.01}, torch.optim.Adam),
+        ({"weight_decay": 0.1, "betas": [0.9, 0.98]}, torch.optim.AdamW),
+    ],
+)
+def test_a_step_is_torchs_step(options: dict, plain: type) -> None:
+    one, other = net(), net()
+    arguments = {key: value for key, value in options.items() if key != "name"}
+    ours = step(one, optimizer(one.parameters(), lr=0.01, **options))
+    torchs = step(other, plain(other.parameters(), lr=0.01, foreach=False, fused=False, **arguments))
+    torch.testing.assert_close(ours, torchs)
 
 
-def test_a_margin_can_jump() -> None:
-    assert [margin_at(step, 10, 0.3, start=0.5, stop=0.5) for step in (4, 5)] == [0.0, 0.3]
+def test_norms_and_biases_can_go_without_decay() -> None:
+    module = net()
+    before = [parameter.detach().clone() for parameter in module.parameters()]
+    rule = optimizer(module.parameters(), lr=0.1, weight_decay=0.5, decay_norms=False)
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    rule.step()
+    for parameter, old in zip(module.parameters(), before, strict=True):
+        torch.testing.assert_close(parameter.detach(), old * (0.95 if old.ndim > 1 else 1.0))
 
 
 def test_mistakes_are_named() -> None:
     parameters = [torch.nn.Parameter(torch.zeros(1))]
-    for options, says in (({"name": "lion"}, "unknown optimizer"), ({"beta": 1}, "beta"), ({"lr": -1}, "learning rate")):
+    for options, says in (
+        ({"name": "lion"}, "unknown optimizer"),
+        ({"beta": 1}, "beta"),
+        ({"lr": -1}, "learning rate"),
+        ({"name": "sgd", "nesterov": True}, "Nesterov"),
+    ):
         with pytest.raises(ConfigError, match=says):
             optimizer(parameters, **options)
-    with pytest.raises(ConfigError, match="unknown schedule"):
-        lr_factor(1, 2, name="linear")

@@ -15,10 +15,13 @@ def prepare(
     *,
     output: Output,
     root: str | None = None,
+    corpus: str | None = None,
+    where: Words = (),
     speaker_part: int = 0,
     speaker_regex: str | None = None,
     min_duration: float = 0.0,
     max_duration: float = math.inf,
+    decode: bool = False,
     strict: bool = False,
     workers: int | None = None,
     json: Json = False,
@@ -29,10 +32,13 @@ def prepare(
         folder: Searched at any depth.
         output: The manifest to write, CSV; what is left out goes to OUTPUT.rejected.csv.
         root: Folder that its paths are relative to; by default that of the output.
+        corpus: A published corpus that the folder is laid out like: voxceleb1, cnceleb1, librispeech, musan ...
+        where: Of a corpus, the rows to take, e.g. split=train.
         speaker_part: Which part of the path is the speaker: 0 the first folder, -2 the folder of the file.
         speaker_regex: Instead: a regular expression with a group "speaker".
         min_duration: Leave out shorter recordings; in seconds.
         max_duration: Leave out longer recordings; in seconds.
+        decode: Of a corpus, decode every recording instead of believing its header.
         strict: Also leave out recordings that are read with a warning.
         workers: Threads that decode.
     """
@@ -42,10 +48,13 @@ def prepare(
         folder,
         output=output,
         root=root,
+        corpus=corpus,
+        where=conditions(where) or None,
         speaker_part=speaker_part,
         speaker_regex=speaker_regex,
         min_duration=min_duration,
         max_duration=max_duration,
+        decode=decode,
         strict=strict,
         workers=workers,
     )
@@ -112,4 +121,29 @@ def prepare_hw4(folder: str, *, output: Output, json: Json = False) -> None:
     from voxid.data.prepare_hw4 import prepare_hw4 as run
 
     result = run(folder, output=output)
+    show(result, json, result.describe())
+
+
+@prepare_app.command(name="format-trials")
+def format_trials(
+    source: str,
+    *,
+    root: str,
+    output: Output,
+    format: Literal["voxceleb", "kaldi", "wespeaker"] = "voxceleb",
+    on_missing: Literal["raise", "skip"] = "raise",
+    json: Json = False,
+) -> None:
+    """Write the trial list of a corpus (VoxCeleb1 O, E, H; CN-Celeb) with the paths of its unpacked folder.
+
+    Args:
+        source: The list as it is published.
+        root: The corpus, unpacked.
+        output: The list to write.
+        format: voxceleb (1 a b), kaldi (a b target) or wespeaker.
+        on_missing: raise stops when a recording is not there, skip leaves its trials out; OUTPUT.missing.csv names them.
+    """
+    from voxid.data.format_trials import format_trials as run
+
+    result = run(source, root=root, output=output, format=format, on_missing=on_missing)
     show(result, json, result.describe())

@@ -26,8 +26,19 @@ class PCM(Protocol):
         ...
 
 
+def as_batch(pieces: Sequence[np.ndarray]) -> Tensor:
+    """Waveforms [T] as [B, T]; features [N, F], frames first as files hold them, as [B, F, N].
+
+    Example:
+        >>> as_batch([np.zeros((7, 3), np.float32)]).shape
+        torch.Size([1, 3, 7])
+    """
+    batch = torch.from_numpy(np.stack(pieces))
+    return batch.transpose(1, 2) if batch.ndim == 3 else batch
+
+
 class SpeakerDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Answers a batch of crops with its waveforms [B, T] and classes [B].
+    """Answers a batch of crops with its waveforms [B, T] (features [B, F, N] where the samples are frames) and classes [B].
 
     Each speed beyond the first makes a class of its own of every speaker: class = speed x speakers + speaker.
 
@@ -53,9 +64,9 @@ class SpeakerDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.labels)
 
     def __getitem__(self, crops: Sequence[Crop]) -> tuple[Tensor, Tensor]:
-        """Waveforms [B, T] and classes [B] of a batch."""
+        """Waveforms [B, T] or features [B, F, N], and classes [B] of a batch."""
         classes = [crop.speed * self.num_speakers + self.labels[crop.utterance] for crop in crops]
-        return torch.from_numpy(np.stack([self._cut(crop) for crop in crops])), torch.tensor(classes)
+        return as_batch([self._cut(crop) for crop in crops]), torch.tensor(classes)
 
     def _cut(self, crop: Crop) -> np.ndarray:
         speed = self.speeds[crop.speed]
@@ -65,5 +76,5 @@ class SpeakerDataset(Dataset[tuple[Tensor, Tensor]]):
         start = int(crop.position * (max(available - wanted, 0) + 1))
         piece = change_speed(self.pcm.read(crop.utterance, start, min(start + wanted, available)), speed)
         if len(piece) < crop.samples:  # a short utterance is repeated: silence would teach the net the padding
-            piece = np.tile(piece, -(-crop.samples // len(piece)))
+            piece = np.concatenate([piece] * -(-crop.samples // len(piece)))
         return piece[: crop.samples]

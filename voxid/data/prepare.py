@@ -5,45 +5,20 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from voxid.atomic import check_name
 from voxid.data.kaldi import is_kaldi, read_kaldi
-from voxid.data.manifest import Utterance, write_manifest
+from voxid.data.manifest import Manifest, Utterance, Where
 from voxid.data.measure import Reject, measure
+from voxid.data.prepare_corpus import prepare_corpus
+from voxid.data.prepared import Prepared, check_durations, check_place, out_of_range, write_prepared
 from voxid.data.scan import scan
-from voxid.data.table import write_table
 from voxid.errors import ConfigError, DataError
 
-
-@dataclass(frozen=True)
-class Prepared:
-    """What `prepare` found.
-
-    Args:
-        output: The manifest.
-        utterances, speakers: How many of each are in it.
-        hours: Sum of the durations.
-        rejected: How many recordings were left out, by the code of the reason.
-        rejected_list: CSV ``path,code,reason`` of them; None when there is none.
-    """
-
-    output: str
-    utterances: int
-    speakers: int
-    hours: float
-    rejected: dict[str, int]
-    rejected_list: str | None
-
-    def describe(self) -> str:
-        """The result in one sentence."""
-        text = f"{self.output}: {self.utterances} utterances of {self.speakers} speakers, {self.hours:.2f} h"
-        return text + (f"; left out {_counts(self.rejected)}, see {self.rejected_list}" if self.rejected else "")
+__all__ = ["Prepared", "check_place", "prepare", "speaker_rule"]
 
 
 class _Source(NamedTuple):
@@ -59,10 +34,13 @@ def prepare(
     *,
     output: str | Path,
     root: str | Path | None = None,
+    corpus: str | None = None,
+    where: Where | None = None,
     speaker_part: int = 0,
     speaker_regex: str | None = None,
     min_duration: float = 0.0,
     max_duration: float = math.inf,
+    decode: bool = False,
     strict: bool = False,
     workers: int | None = None,
     progress: bool = True,
@@ -76,11 +54,15 @@ def prepare(
         folder: Searched at any depth.
         output: The manifest to write, CSV.
         root: The folder that its paths are relative to; by default that of `output`, where a reader looks first.
+        corpus: A published corpus, e.g. ``voxceleb1``: `folder` is laid out like it, and the manifest tells what it tells, see
+            `prepare_corpus`.
+        where: Of a corpus, the rows to take, e.g. ``{"split": "train"}``.
         speaker_part: Which part of the path below `folder` is the speaker, from 0 at the left or from -1 at the right; -1 is the
             file's name without its suffix, -2 the folder that it lies in.
         speaker_regex: Instead of `speaker_part`: a regular expression with a group ``speaker``, searched in the path below
             `folder`.
         min_duration, max_duration: Shorter and longer recordings are left out; in seconds.
+        decode: Of a corpus, decode every recording instead of believing its header; without a corpus that is always done.
         strict: Also leave out recordings that can be read, but with a warning (cut off, channels that differ, ...).
         workers: Threads that decode; by default one a processor, at most 8.
         progress: A bar on stderr, where that is a terminal.
@@ -90,11 +72,29 @@ def prepare(
         DataError: ``E_NOT_FOUND``, ``E_EMPTY`` (no recording, or none that can be used), ``E_WRITE``, ``E_DISK_FULL``.
     """
     folder, output = Path(folder), Path(output)
-    if not 0 <= min_duration <= max_duration:
-        raise ConfigError(f"expected 0 <= min_duration <= max_duration, got {min_duration} and {max_duration}")
+    own_rule = speaker_part != 0 or speaker_regex is not None
+    if corpus is not None:
+        if own_rule:
+            raise ConfigError(f"the corpus {corpus} names its speakers: leave out the speaker rule")
+        return prepare_corpus(
+            corpus,
+            folder,
+            output=output,
+            root=root,
+            where=where,
+            min_duration=min_duration,
+            max_duration=max_duration,
+            decode=decode,
+            strict=strict,
+            workers=workers,
+            progress=progress,
+        )
+    if where:
+        raise ConfigError("where takes rows of a corpus, by what it tells of them; name the corpus")
+    check_durations(min_duration, max_duration)
     rule = speaker_rule(speaker_part, speaker_regex)
     check_place(output)
-    if is_kaldi(folder) and (speaker_part != 0 or speaker_regex is not None):
+    if is_kaldi(folder) and own_rule:
         raise ConfigError(f"{folder} is a Kaldi data folder, whose utt2spk names the speakers: leave out the speaker rule")
     sources = _sources(folder, rule)
     readable = [source.path for source in sources if source.reject is None]
@@ -104,12 +104,12 @@ def prepare(
         for source in sources:
             answer = source.reject or next(answers)
             if isinstance(answer, float):
-                answer = _out_of_range(answer, min_duration, max_duration) or answer
+                answer = out_of_range(answer, min_duration, max_duration) or answer
             if isinstance(answer, Reject):
                 rejects.append((source.name.encode(errors="backslashreplace").decode(), *answer))
             else:
                 rows.append(Utterance(source.path, source.speaker or "", round(answer, 6), source.extra))
-    return _written(folder, output, root, rows, rejects)
+    return write_prepared(folder, output, root, Manifest.of(rows), rejects)
 
 
 def speaker_rule(part: int = 0, regex: str | None = None) -> Callable[[str], str | None]:
@@ -138,19 +138,6 @@ def speaker_rule(part: int = 0, regex: str | None = None) -> Callable[[str], str
         return found["speaker"] or None if found else None
 
     return find
-
-
-def check_place(output: Path) -> None:
-    """Say before the work, not after it, that a file cannot be written there.
-
-    Raises:
-        DataError: ``E_WRITE``.
-    """
-    check_name(output, DataError)
-    if not os.path.isdir(output.parent):  # noqa: PTH112
-        raise DataError(f"{output}: {output.parent} is no folder; make it first", "E_WRITE")
-    if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise DataError(f"{output}: {output.parent} cannot be written to; choose another place", "E_WRITE")
 
 
 def _part(name: str, part: int) -> str | None:
@@ -198,38 +185,3 @@ def _kaldi_path(folder: Path, source: str) -> Path:
     # Kaldi means the folder where its scripts run; people also ship wav.scp beside the recordings.
     beside = folder / source
     return Path(os.path.abspath(beside if beside.exists() else source))  # noqa: PTH100 - resolve() would follow links
-
-
-def _out_of_range(duration: float, least: float, most: float) -> Reject | None:
-    if duration < least:
-        return Reject("E_TOO_SHORT", f"{duration:.3f} s; asked for {least:g} s or more")
-    if duration > most:
-        return Reject("E_TOO_LONG", f"{duration:.3f} s; asked for {most:g} s or less")
-    return None
-
-
-def _listed(output: Path) -> Path:
-    return output.with_name(output.name.removesuffix(".csv") + ".rejected.csv")
-
-
-def _written(
-    folder: Path, output: Path, root: str | Path | None, rows: Sequence[Utterance], rejects: Sequence[tuple[str, str, str]]
-) -> Prepared:
-    listed = _listed(output)
-    codes = dict(sorted(Counter(code for _, code, _ in rejects).items()))
-    if rejects:
-        write_table(listed, ["path", "code", "reason"], rejects)
-    if not rows:
-        name, _, reason = rejects[0]
-        first = f"the first: {name}: {reason}"
-        raise DataError(f"{folder}: no recording can be used: {_counts(codes)}, see {listed}; {first}", "E_EMPTY")
-    write_manifest(output, rows, root=root)
-    if not rejects:
-        listed.unlink(missing_ok=True)  # that of an earlier run would be taken for this one's
-    hours = sum(row.duration for row in rows) / 3600
-    speakers = len({row.speaker for row in rows})
-    return Prepared(str(output), len(rows), speakers, round(hours, 4), codes, str(listed) if rejects else None)
-
-
-def _counts(codes: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {code}" for code, number in codes.items())

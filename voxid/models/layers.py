@@ -61,12 +61,11 @@ def masked_std(x: Tensor, mean: Tensor, mask: Tensor | None = None, *, unbiased:
     """
     squares = (x - mean).square()
     if mask is None:
-        count = torch.tensor(float(x.shape[2]), device=x.device)
-        total = squares.sum(dim=2, keepdim=True)
-    else:
-        count = mask.sum(dim=2, keepdim=True)
-        total = (squares * mask).sum(dim=2, keepdim=True)
-    return (total / (count - 1 if unbiased else count).clamp(min=1)).add(floor).sqrt()
+        # Not as a tensor: a graph that is compiled or exported would keep this one length.
+        return (squares.sum(dim=2, keepdim=True) / max(x.shape[2] - int(unbiased), 1)).add(floor).sqrt()
+    count = mask.sum(dim=2, keepdim=True)
+    total = (squares * mask).sum(dim=2, keepdim=True)
+    return (total / (count - int(unbiased)).clamp(min=1)).add(floor).sqrt()
 
 
 class ConvReluNorm(nn.Module):

@@ -14,18 +14,27 @@ class Batches(lightning.LightningDataModule):
     Args:
         corpus: Training data.
         num_lists: Validation lists.
+        epochs: Of the whole training, for a schedule of lengths.
         seed: Of the draw.
     """
 
-    def __init__(self, corpus: Corpus, num_lists: int, seed: int) -> None:
+    def __init__(self, corpus: Corpus, num_lists: int, epochs: int, seed: int) -> None:
         super().__init__()
-        self.corpus, self.num_lists, self.seed = corpus, num_lists, seed
+        self.corpus, self.num_lists, self.epochs, self.seed = corpus, num_lists, epochs, seed
 
     def train_dataloader(self) -> DataLoader[object]:
         """Batches (waveform [B, T], class [B]) of this process."""
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        sampler = self.corpus.sampler(self.seed, rank, world_size)
-        return DataLoader(self.corpus.dataset, batch_size=None, sampler=sampler, num_workers=self.corpus.workers)
+        trainer, workers = self.trainer, self.corpus.workers
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        return DataLoader(
+            self.corpus.dataset,
+            batch_size=None,
+            sampler=self.corpus.sampler(self.seed, self.epochs, rank, world_size),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            # Pinned pages travel to a GPU while it computes.
+            pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
+        )
 
     def val_dataloader(self) -> DataLoader[int] | list[object]:
         """One number a trial list."""

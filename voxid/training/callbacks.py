@@ -67,7 +67,8 @@ class History(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         figures = {name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items()) if _whole(name)}
-        row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step} | figures
+        rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "lr": rate} | figures
         self.rows.append(row)
         if trainer.is_global_zero:
             log.info(" ".join(f"{name}={value:g}" for name, value in row.items()))

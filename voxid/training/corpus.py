@@ -1,10 +1,9 @@
-"""The data sections of a recipe: manifests, trial lists, noise and rooms -> what the loop draws from."""
+"""The section `data` of a recipe: manifests -> what the loop draws from, and how it draws."""
 
 from __future__ import annotations
 
-import functools
 import logging
-import os
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +11,99 @@ from typing import Any
 
 import numpy as np
 
-from voxid.data.dataset import SpeakerDataset
+from voxid.data.balance import Balance, report
+from voxid.data.dataset import PCM, SpeakerDataset
+from voxid.data.feature_files import FeatureFiles
 from voxid.data.manifest import Manifest
 from voxid.data.pcm_cache import PCMCache
 from voxid.data.pcm_files import PCMFiles
 from voxid.data.sampler import CropSampler
-from voxid.data.table import read_table
-from voxid.data.trials import read_trials
 from voxid.errors import ConfigError, DataError
 from voxid.training.rows import Paths, joined, listed, read_each
-from voxid.training.speaker import TrialSet
 
 log = logging.getLogger("voxid")
 SHORTEST, LONGEST = 0.1, 600.0  # of a crop, in seconds
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How batches are drawn: the keys of the section `data` of a recipe that say so.
+
+    Raises:
+        ConfigError: A value out of range, or two ways to balance at once.
+    """
+
+    batch_size: int = 128
+    batches: int = 1000
+    chunk_seconds: float | Sequence[float] = 2.0
+    chunk_schedule: Sequence[Sequence[float]] | None = None
+    balance: float = 0.0
+    min_utterances: int | None = None
+    max_utterances: int | None = None
+    speakers_per_batch: int | None = None
+    utterances_per_speaker: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 2 or self.batches < 1:
+            raise ConfigError("data: batch_size must be 2 or more, batches 1 or more")
+        lengths = self._lengths()
+        if not lengths or not all(SHORTEST <= length <= LONGEST for length in lengths):
+            raise ConfigError(
+                f"data: chunk_seconds must lie within {SHORTEST:g} ... {LONGEST:g} s, got {self.chunk_seconds}; "
+                "a list holds one length or more"
+            )
+        self._check_schedule()
+        if (self.speakers_per_batch is None) != (self.utterances_per_speaker is None):
+            raise ConfigError("data: speakers_per_batch and utterances_per_speaker go together; give both or none")
+        if self.speakers_per_batch is not None:
+            size = self.speakers_per_batch * (self.utterances_per_speaker or 0)
+            if size != self.batch_size:
+                raise ConfigError(
+                    f"data: batches of {self.speakers_per_batch} speakers x {self.utterances_per_speaker} utterances "
+                    f"need data.batch_size={size}, got {self.batch_size}"
+                )
+        self.sampler(range(self.batch_size))  # what else is wrong is told before hours of speech are decoded
+
+    def _lengths(self) -> list[float]:
+        return [self.chunk_seconds] if isinstance(self.chunk_seconds, int | float) else list(self.chunk_seconds)
+
+    def _check_schedule(self) -> None:
+        steps = self.chunk_schedule or []
+        pairs = all(len(step) == 2 and 0.0 <= step[0] <= 1.0 and SHORTEST <= step[1] <= LONGEST for step in steps)
+        if not pairs or [step[0] for step in steps] != sorted(step[0] for step in steps):
+            raise ConfigError(
+                "data: chunk_schedule is a list of [share of the training, seconds], shares ascending within 0 ... 1 and "
+                f"seconds within {SHORTEST:g} ... {LONGEST:g}, e.g. [[0.6, 3.0]]; got {self.chunk_schedule}"
+            )
+
+    def sampler(
+        self,
+        labels: Sequence[int],
+        *,
+        speeds: int = 1,
+        sample_rate: float = 16000,
+        epochs: int = 1,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> CropSampler:
+        """Batches of utterances with these speakers, for one process."""
+        steps = [(math.ceil(share * epochs * self.batches), seconds) for share, seconds in self.chunk_schedule or ()]
+        return CropSampler(
+            labels,
+            batch_size=self.batch_size,
+            batches=self.batches,
+            samples=[round(seconds * sample_rate) for seconds in self._lengths()],
+            steps=[(first, round(seconds * sample_rate)) for first, seconds in steps],
+            speeds=speeds,
+            balance=self.balance,
+            min_utterances=self.min_utterances,
+            max_utterances=self.max_utterances,
+            utterances_per_speaker=self.utterances_per_speaker,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+        )
 
 
 @dataclass(frozen=True)
@@ -33,26 +112,32 @@ class Corpus:
 
     dataset: SpeakerDataset
     speakers: list[str]
-    workers: int
-    samples: int
-    batch_size: int
-    batches: int
-    balance: float
+    batching: Batching
+    workers: int = 0
+    sample_rate: float = 16000
     prefix_speakers: bool = False
+    features: bool = False
 
-    def sampler(self, seed: int, rank: int = 0, world_size: int = 1) -> CropSampler:
-        """Batches for one process."""
-        return CropSampler(
+    def sampler(self, seed: int, epochs: int = 1, rank: int = 0, world_size: int = 1) -> CropSampler:
+        """Batches for one process of a training of so many epochs."""
+        return self.batching.sampler(
             self.dataset.labels,
-            batch_size=self.batch_size,
-            batches=self.batches,
-            samples=self.samples,
             speeds=len(self.dataset.speeds),
-            balance=self.balance,
+            sample_rate=self.sample_rate,
+            epochs=epochs,
             seed=seed,
             rank=rank,
             world_size=world_size,
         )
+
+    def counts(self) -> np.ndarray:
+        """Utterances of each speaker [K]."""
+        return np.bincount(self.dataset.labels, minlength=len(self.speakers))
+
+    def balance(self, seed: int) -> Balance:
+        """The long tail of the corpus, and of the first epoch that is drawn from it."""
+        drawn = np.asarray(self.dataset.labels)[self.sampler(seed).utterances()]
+        return report(self.counts(), np.bincount(drawn, minlength=len(self.speakers)))
 
 
 def training_corpus(
@@ -61,45 +146,66 @@ def training_corpus(
     cache: str,
     batch_size: int = 128,
     batches: int = 1000,
-    chunk_seconds: float = 2.0,
+    chunk_seconds: float | Sequence[float] = 2.0,
+    chunk_schedule: Sequence[Sequence[float]] | None = None,
     speeds: Sequence[float] = (1.0,),
     balance: float = 0.0,
+    min_utterances: int | None = None,
+    max_utterances: int | None = None,
+    speakers_per_batch: int | None = None,
+    utterances_per_speaker: int | None = None,
     workers: int = 0,
     root: Paths | None = None,
     where: Mapping[str, Any] | None = None,
     prefix_speakers: bool = False,
     seek: bool = False,
-    sample_rate: int = 16000,
+    sample_rate: float = 16000,
+    bins: int | None = None,
 ) -> Corpus:
     """The manifests of a recipe as a dataset of crops.
 
     Args:
         manifest, root, where: The rows.
         cache: Folder of the decoded samples.
-        batch_size, batches, chunk_seconds, speeds, balance, workers: As in docs/train.md.
         seek: Read each crop by seeking in its file, and decode nothing beforehand.
         prefix_speakers: Speakers of different manifests are different people, though their labels are the same.
-        sample_rate: Rate of the model, in Hz.
+        sample_rate: Rate of the model, in Hz; frames a second where it takes features.
+        bins: F of a model that takes features: the manifest then names files of features.
+
+    The others are as in docs/train.md.
 
     Raises:
         ConfigError: A value out of range.
         DataError: A malformed manifest, fewer than two speakers, or too many broken recordings.
     """
-    if batch_size < 2 or batches < 1 or workers < 0:
-        raise ConfigError("data: batch_size must be 2 or more, batches 1 or more and workers 0 or more")
-    if not SHORTEST <= chunk_seconds <= LONGEST:
-        raise ConfigError(f"data: chunk_seconds must lie within {SHORTEST:g} ... {LONGEST:g} s, got {chunk_seconds}")
+    batching = Batching(
+        batch_size,
+        batches,
+        chunk_seconds,
+        chunk_schedule,
+        balance,
+        min_utterances,
+        max_utterances,
+        speakers_per_batch,
+        utterances_per_speaker,
+    )
+    if workers < 0:
+        raise ConfigError(f"data: workers must be 0 or more, got {workers}")
     if not speeds or speeds[0] != 1.0 or not all(0.5 <= speed <= 2.0 for speed in speeds):
         raise ConfigError(f"data: speeds must begin with 1.0 and lie within 0.5 ... 2, got {list(speeds)}")
+    if bins is not None and len(speeds) > 1:
+        raise ConfigError("data: features cannot be played faster; set data.speeds=[1.0]")
     pieces = read_each(manifest, root, where)
     rows = joined(pieces, prefix_speakers)
     if not prefix_speakers:
         _warn_of_namesakes(pieces)
-    pcm: PCMCache | PCMFiles
-    if seek:
-        pcm = PCMFiles(rows.paths, rows.durations, sample_rate=sample_rate)
+    pcm: PCMCache | PCMFiles | FeatureFiles
+    if bins is not None:
+        pcm = FeatureFiles(rows.paths, bins)
+    elif seek:
+        pcm = PCMFiles(rows.paths, rows.durations, sample_rate=int(sample_rate))
     else:
-        pcm = PCMCache(rows.paths, _folder(cache), sample_rate=sample_rate)
+        pcm = PCMCache(rows.paths, cache_folder(cache), sample_rate=int(sample_rate))
     for path, code in pcm.rejected.items():
         log.warning("%s: %s, skipped", path, code)
     kept = [number for number in range(len(rows)) if pcm.num_samples(number)]
@@ -107,68 +213,14 @@ def training_corpus(
     if len(speakers) < 2:
         raise DataError(f"{manifest}: training needs two speakers or more, found {len(speakers)}")
     dataset = SpeakerDataset(_Kept(pcm, kept), labels.tolist(), len(speakers), tuple(speeds))
-    samples = round(chunk_seconds * sample_rate)
-    return Corpus(dataset, speakers, workers, samples, batch_size, batches, balance, prefix_speakers)
-
-
-class ListedTrials(TrialSet):
-    """A trial list, and the folder that its names are relative to: there its speakers may be written down."""
-
-    def __init__(self, root: Path, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.root = root
-
-
-def validation_trials(
-    trials: Paths | None = None, root: Paths | None = None, *, cache: str, sample_rate: int = 16000
-) -> list[TrialSet]:
-    """The trial lists of a recipe, with their recordings decoded at `sample_rate`.
-
-    Raises:
-        ConfigError: The same list twice, or not one root a list.
-        DataError: A malformed list, one without labels or (``E_ONE_CLASS``) with one kind of trial only, or recordings that
-            cannot be read.
-    """
-    lists = [Path(path) for path in listed(trials)]
-    roots = [Path(path) for path in listed(root)] or [path.parent for path in lists]
-    if len(roots) != len(lists):
-        raise ConfigError(f"validation: {len(lists)} trial lists and {len(roots)} roots; give one root a list")
-    places = zip(_names(lists), lists, roots, strict=True)
-    return [_trial_set(name, path, folder, _folder(cache), sample_rate) for name, path, folder in places]
-
-
-def refuse_overlap(manifest: Paths, root: Paths | None, corpus: Corpus, trial_sets: Sequence[TrialSet]) -> None:
-    """Raise `DataError` (``E_OVERLAP``) when a validation list holds a recording or a speaker of the training.
-
-    Who speaks in a validation recording is looked up in the manifests of the training, all rows of them, and where it is not
-    there, in ``manifest.csv`` in the root of the list, if there is one with the columns path and speaker.
-    """
-    if not trial_sets:
-        return
-    pieces = read_each(manifest, root, None)
-    rows, real = joined(pieces, corpus.prefix_speakers), _RealPaths()
-    wanted = {real(path) for trial_set in trial_sets for path in trial_set.paths}
-    speakers_of: dict[str, set[str]] = {}
-    for path, speaker in zip(map(real, rows.paths), rows.speakers, strict=True):
-        if path in wanted:
-            speakers_of.setdefault(path, set()).add(speaker)
-    for trial_set in trial_sets:
-        paths = {real(path) for path in trial_set.paths}
-        heard = set().union(*(speakers_of.get(path, ()) for path in paths))
-        heard |= _written_down(trial_set, paths - speakers_of.keys(), pieces, corpus.prefix_speakers)
-        if shared := sorted(heard.intersection(corpus.speakers)):
-            raise DataError(
-                f"{trial_set.name}: {len(shared)} of its speakers are trained on, e.g. {', '.join(shared[:3])}; "
-                "split the manifest by speaker (where.split=train)",
-                "E_OVERLAP",
-            )
+    return Corpus(dataset, speakers, batching, workers, sample_rate, prefix_speakers, bins is not None)
 
 
 @dataclass(frozen=True)
 class _Kept:
     """The readable recordings, numbered anew."""
 
-    pcm: PCMCache | PCMFiles
+    pcm: PCM
     kept: Sequence[int]
 
     def num_samples(self, utterance: int) -> int:
@@ -178,20 +230,8 @@ class _Kept:
         return self.pcm.read(self.kept[utterance], start, stop)
 
 
-class _RealPaths:
-    """`os.path.realpath` for many files in few folders."""
-
-    def __init__(self) -> None:
-        self.folder = functools.cache(lambda folder: Path(os.path.realpath(folder)))
-
-    def __call__(self, path: str | Path) -> str:
-        path = Path(path)
-        if path.is_symlink() or path.name in ("", ".."):
-            return os.path.realpath(path)
-        return str(self.folder(path.parent) / path.name)
-
-
-def _folder(cache: str) -> Path:
+def cache_folder(cache: str) -> Path:
+    """Where decoded samples are kept."""
     return Path(listed(cache)[0])
 
 
@@ -209,53 +249,3 @@ def _warn_of_namesakes(pieces: Sequence[Manifest]) -> None:
             len(shared),
             min(shared),
         )
-
-
-def _written_down(trial_set: TrialSet, paths: set[str], pieces: Sequence[Manifest], prefix_speakers: bool) -> set[str]:
-    """Speakers of these recordings by ``manifest.csv`` in the root of the list."""
-    root = getattr(trial_set, "root", None)
-    if root is None or not paths or not (root / "manifest.csv").is_file():
-        return set()
-    header, blocks = read_table(root / "manifest.csv")
-    if not {"path", "speaker"} <= set(header):
-        return set()
-    path, speaker, real = header.index("path"), header.index("speaker"), _RealPaths()
-    heard = {row[speaker] for block in blocks for row in block if real(root / row[path]) in paths}
-    if not prefix_speakers:
-        return heard
-    # Labels of another corpus say nothing then; those of a corpus that is trained on do.
-    here = os.path.realpath(root)
-    return {f"{number}/{name}" for number, piece in enumerate(pieces) if str(piece.root) == here for name in heard}
-
-
-def _names(lists: Sequence[Path]) -> list[str]:
-    """A name for each list: its stem, with as many of its folders as tell the lists apart."""
-    files = [os.path.realpath(path) for path in lists]
-    for number, file in enumerate(files):
-        if file in files[:number]:
-            raise ConfigError(f"validation: {lists[number]} is named twice; name each trial list once")
-    whole = [path.absolute() for path in lists]
-    for tried in ([path.with_suffix("") for path in whole], whole):
-        for depth in range(1, max((len(path.parts) for path in whole), default=0)):
-            names = ["/".join(path.parts[-depth:]) for path in tried]
-            if len(set(names)) == len(names):
-                return names
-    return [str(path) for path in whole]
-
-
-def _trial_set(name: str, path: Path, root: Path, cache: Path, sample_rate: int) -> TrialSet:
-    trials = [trial for trial in read_trials(path) if trial.label is not None]
-    if not trials:
-        raise DataError(f"{path}: no labelled trial")
-    labels = [int(bool(trial.label)) for trial in trials]
-    if len(set(labels)) < 2:
-        kind = "the same speaker" if labels[0] else "different speakers"
-        raise DataError(f"{path}: all {len(labels)} trials are of {kind}; an EER needs both kinds", "E_ONE_CLASS")
-    files = sorted({file for trial in trials for file in (trial.enrol, trial.test)})
-    pcm = PCMCache([root / file for file in files], cache, sample_rate=sample_rate)
-    if pcm.rejected:
-        bad, code = next(iter(pcm.rejected.items()))
-        raise DataError(f"{path}: {len(pcm.rejected)} of its {len(files)} recordings cannot be read, e.g. {bad} ({code})")
-    index = {file: number for number, file in enumerate(files)}
-    enrol, test = [index[trial.enrol] for trial in trials], [index[trial.test] for trial in trials]
-    return ListedTrials(root, name, pcm, [root / file for file in files], enrol, test, labels)

@@ -2,72 +2,43 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import dataclasses
+import json
 import logging
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from voxid import registry
 from voxid.atomic import replacing
+from voxid.audio.augment import Augmenter
 from voxid.config import dump_recipe, load_recipe
-from voxid.errors import ConfigError
+from voxid.errors import ConfigError, ModelError
 from voxid.features.specaugment import specaugment as mask
-from voxid.metrics.detection import eer
-from voxid.metrics.operating_points import operating_points
-from voxid.models import checkpoint
+from voxid.losses.class_weights import class_weights
+from voxid.training.averages import Recent, RunningMean
 from voxid.training.batches import Batches
 from voxid.training.callbacks import AtomicCheckpointIO, History, Progress
-from voxid.training.corpus import Corpus, refuse_overlap, training_corpus, validation_trials
+from voxid.training.classifier import as_classifier
+from voxid.training.corpus import Corpus, training_corpus
+from voxid.training.layout import to_channels_last
+from voxid.training.overlap import refuse_overlap
+from voxid.training.result import Trained, export
 from voxid.training.resume import check_same
 from voxid.training.rows import Paths
 from voxid.training.run_folder import open_folder
+from voxid.training.settings import Settings, make_trainer
 from voxid.training.sound import augmenter
-from voxid.training.speaker import SpeakerTask, TrialSet, mean_embedding
+from voxid.training.speaker import SpeakerTask, TrialSet
+from voxid.training.validation import validation_trials
 
 log = logging.getLogger("voxid")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a training left: the run folder, the model file, and its mean EER on the validation lists."""
-
-    output: str
-    model: str
-    speakers: int
-    utterances: int
-    steps: int
-    eer: float | None
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The section `trainer` of a recipe."""
-
-    epochs: int
-    accelerator: str = "auto"
-    devices: str | int = "auto"
-    strategy: str = "auto"
-    precision: str = "32-true"
-    gradient_clip: float | None = 5.0
-    save_top: int = 3
-    compile: bool = False
-    threads: int | None = None
-    resume: bool = False
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.save_top < 0 or (self.threads is not None and self.threads < 1):
-            raise ConfigError("trainer: epochs and threads must be 1 or more, save_top 0 or more")
 
 
 def train(recipe: str | Path | Mapping[str, Any], *overrides: str) -> Trained:
@@ -116,6 +87,7 @@ def _fit(
     init: str | None = None,
     seed: int = 0,
     center: bool = True,
+    classifier: bool = False,
     augment: Mapping[str, Any] | None = None,
     specaugment: Mapping[str, Any] | None = None,
     optimizer: Mapping[str, Any] | None = None,
@@ -132,21 +104,16 @@ def _fit(
         torch.set_num_threads(settings.threads)
     lightning.seed_everything(seed, verbose=False)
     net = registry.build("speaker", model)
-    corpus, trial_sets, every = _heard(manifest, root, where, data, validation, net.sample_rate)
-    sound = None
-    if augment is not None:
-        sound = registry.call(augmenter, dict(augment) | {"sample_rate": net.sample_rate}, "augment")
-    if specaugment is not None:
-        registry.check(mask, {"features": None, "generator": None} | dict(specaugment), "specaugment")
+    corpus, trial_sets, every = _heard(manifest, root, where, data, validation, _rate(net.frontend))
     speaker_task = SpeakerTask(
         net,
-        loss,
+        weighted(loss, corpus.counts().tolist() * len(corpus.dataset.speeds)),
         corpus.speakers,
         corpus.dataset.num_classes,
-        settings.epochs * corpus.batches,
-        augmenter=sound,
+        settings.epochs * -(-corpus.batching.batches // settings.accumulate),
+        augmenter=_sound(augment, specaugment, corpus, net.sample_rate),
         specaugment=specaugment,
-        optimizer=optimizer,
+        optimizer=_fused_where_it_can(optimizer, settings),
         schedule=schedule,
         margin_schedule=margin_schedule,
         trial_sets=trial_sets,
@@ -154,13 +121,37 @@ def _fit(
         compile=settings.compile,
         init=init,
     )
+    _need_lists(speaker_task, settings)
+    if classifier:
+        as_classifier(net, speaker_task.loss, corpus.speakers)  # a loss without classes is told before the training
+    if settings.channels_last:
+        to_channels_last(speaker_task.model)
+    _write_recipe(folder, recipe, last, speaker_task)
+    _tell_balance(corpus, folder, seed)
+    chosen = _run(speaker_task, corpus, folder, settings, every, last, seed)
+    return export(speaker_task, corpus, folder, recipe, chosen)
+
+
+def _sound(
+    augment: Mapping[str, Any] | None, specaugment: Mapping[str, Any] | None, corpus: Corpus, sample_rate: int
+) -> Augmenter | None:
+    """Noise and rooms for the batches; the arguments of specaugment are checked beside."""
+    if specaugment is not None:
+        registry.check(mask, {"features": None, "generator": None} | dict(specaugment), "specaugment")
+    if augment is None:
+        return None
+    if corpus.features:
+        raise ConfigError("augment changes waveforms, and this model takes features; set augment=null (specaugment works)")
+    sound: Augmenter = registry.call(augmenter, dict(augment) | {"sample_rate": sample_rate}, "augment")
+    return sound
+
+
+def _write_recipe(folder: Path, recipe: Mapping[str, Any], last: Path | None, task: SpeakerTask) -> None:
+    """Put the recipe into its folder, unless that holds another training."""
     if last is not None:
-        check_same(last, corpus.speakers, {name: value.shape for name, value in speaker_task.state_dict().items()})
+        check_same(last, task.speakers, {name: value.shape for name, value in task.state_dict().items()})
     with replacing(folder / "recipe.yaml", ConfigError) as temporary:
         temporary.write_text(dump_recipe(recipe))
-    log.info("%d utterances, %d speakers, %d classes", len(corpus.dataset), len(corpus.speakers), corpus.dataset.num_classes)
-    best = _run(speaker_task, corpus, folder, settings, every, last, seed)
-    return _export(speaker_task, corpus, folder, recipe, best)
 
 
 def _check(task: str, seed: int) -> None:
@@ -176,15 +167,23 @@ def _heard(
     where: Mapping[str, Any] | None,
     data: Mapping[str, Any],
     validation: Mapping[str, Any] | None,
-    sample_rate: int,
+    rate: Mapping[str, Any],
 ) -> tuple[Corpus, list[TrialSet], int]:
     """What the training hears and is measured on, at the rate of the front-end, and every how many epochs."""
-    rate = {"sample_rate": sample_rate}
-    corpus = registry.call(training_corpus, {"manifest": manifest, "root": root, "where": where} | dict(data) | rate, "data")
+    corpus = registry.call(
+        training_corpus, {"manifest": manifest, "root": root, "where": where} | dict(data) | dict(rate), "data"
+    )
     every, lists = registry.call(_validation, validation or {}, "validation")
-    trial_sets = registry.call(validation_trials, lists | {"cache": data["cache"]} | rate, "validation")
+    trial_sets = registry.call(validation_trials, lists | {"cache": data["cache"]} | dict(rate), "validation")
     refuse_overlap(manifest, root, corpus, trial_sets)
     return corpus, trial_sets, every
+
+
+def _rate(frontend: torch.nn.Module) -> dict[str, Any]:
+    """What a net takes: samples at a rate, or features of so many bins at so many frames a second."""
+    if getattr(frontend, "input_ndim", 2) == 3:
+        return {"sample_rate": float(frontend.frame_rate), "bins": frontend.num_bins}  # type: ignore[arg-type]
+    return {"sample_rate": frontend.sample_rate}
 
 
 def _validation(trials: Paths | None = None, root: Paths | None = None, every: int = 1) -> tuple[int, dict[str, Any]]:
@@ -194,84 +193,95 @@ def _validation(trials: Paths | None = None, root: Paths | None = None, every: i
     return every, {"trials": trials, "root": root}
 
 
-def _run(task: SpeakerTask, corpus: Corpus, folder: Path, settings: Settings, every: int, last: Path | None, seed: int) -> Path:
-    """Train; the checkpoint with the best EER, or the last one where nothing was validated."""
+def weighted(loss: Mapping[str, Any], counts: Sequence[int]) -> dict[str, Any]:
+    """The loss of a recipe with a scheme of class weights turned into the weights of these classes.
+
+    Args:
+        loss: Part of a recipe; its `class_weights` is null, a scheme or a list of weights.
+        counts: Utterances of each class [K].
+
+    Example:
+        >>> weighted({"name": "softmax", "class_weights": "inverse"}, [1, 3])
+        {'name': 'softmax', 'class_weights': [1.5, 0.5]}
+    """
+    # null goes nowhere: losses without the argument are called as ever
+    ready = {key: value for key, value in loss.items() if key != "class_weights" or value is not None}
+    if isinstance(scheme := ready.get("class_weights"), str):
+        ready["class_weights"] = class_weights(counts, scheme)
+    if isinstance(parts := ready.get("parts"), list):
+        ready["parts"] = [weighted(part, counts) if isinstance(part, Mapping) else part for part in parts]
+    return ready
+
+
+def _fused_where_it_can(optimizer: Mapping[str, Any] | None, settings: Settings) -> dict[str, Any]:
+    # A gradient scaler (16-mixed) unscales before the gradients are clipped; a fused optimiser would do it after that.
+    return ({"fused": False} if settings.precision.startswith("16") else {}) | dict(optimizer or {})
+
+
+def _need_lists(task: SpeakerTask, settings: Settings) -> None:
+    if task.trial_sets:
+        return
+    for wanted, key in ((task.schedule.name == "plateau", "schedule.name=plateau"), (settings.average_best, "average_best")):
+        if wanted:
+            raise ConfigError(f"{key} goes by the EER of a validation; give validation.trials")
+
+
+def _tell_balance(corpus: Corpus, folder: Path, seed: int) -> None:
+    """The long tail of the corpus and of what is drawn from it, in the log and in balance.json."""
+    balance = corpus.balance(seed)
+    log.info("%d utterances, %d speakers, %d classes", len(corpus.dataset), len(corpus.speakers), corpus.dataset.num_classes)
+    log.info("in the corpus: %s", balance.corpus)
+    log.info("in an epoch: %s", balance.drawn)
+    with replacing(folder / "balance.json", ModelError) as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(balance), indent=1) + "\n")
+
+
+def _run(
+    task: SpeakerTask, corpus: Corpus, folder: Path, settings: Settings, every: int, last: Path | None, seed: int
+) -> list[Path]:
+    """Train; the checkpoints whose weights are the result."""
     saved = folder / "checkpoints"
-    callbacks = [Progress(), History(folder / "metrics.json")]
     # Written after each epoch, whatever the EER says: what a resumed run starts from.
     newest = ModelCheckpoint(saved, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
-    top = ModelCheckpoint(saved, filename="{epoch}-{eer:.4f}", monitor="eer", save_top_k=settings.save_top, every_n_epochs=every)
-    arguments: dict[str, Any] = {
-        "max_epochs": settings.epochs,
-        "accelerator": settings.accelerator,
-        "devices": settings.devices,
-        "strategy": settings.strategy,
-        "precision": settings.precision,
-        "gradient_clip_val": settings.gradient_clip,
-        "check_val_every_n_epoch": every,
-        "num_sanity_val_steps": 0,
-        "callbacks": [*callbacks, *([top] if task.trial_sets else []), newest],
-        "logger": TensorBoardLogger(folder, name=None, version="tensorboard"),
-        "plugins": [AtomicCheckpointIO()],
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "use_distributed_sampler": False,
-        "log_every_n_steps": 20,
-    }
-    trainer = _trainer(arguments)
+    kept = max(settings.save_top, settings.average_best)
+    top = ModelCheckpoint(saved, filename="{epoch}-{eer:.4f}", monitor="eer", save_top_k=kept, every_n_epochs=every)
+    recent = Recent(saved, settings.average_last)
+    trainer = make_trainer(
+        settings,
+        check_val_every_n_epoch=every,
+        callbacks=[
+            *([RunningMean(settings.ema)] if settings.ema is not None else []),
+            Progress(),
+            History(folder / "metrics.json"),
+            recent,
+            *([top] if task.trial_sets else []),
+            newest,
+        ],
+        logger=TensorBoardLogger(folder, name=None, version="tensorboard"),
+        plugins=[AtomicCheckpointIO()],
+    )
+    batches = Batches(corpus, len(task.trial_sets), settings.epochs, seed)
     # Lightning's advice on what else to install, and on its own deprecations, is not for the user of voxid.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\.")
         try:
-            trainer.fit(task, datamodule=Batches(corpus, len(task.trial_sets), seed), ckpt_path=last, weights_only=True)
+            trainer.fit(task, datamodule=batches, ckpt_path=last, weights_only=True)
         except SystemExit:
             if trainer.interrupted:  # Lightning turns Ctrl-C into exit(1)
                 log.info("interrupted; go on with trainer.resume=true output=%s", folder)
                 raise KeyboardInterrupt from None
             raise
-    best = saved / Path(top.best_model_path).name  # by name: the folder may have been moved before a resume
-    return best if task.trial_sets and best.is_file() else saved / "last.ckpt"
+    return _chosen(top, recent, settings, saved)
 
 
-def _trainer(arguments: dict[str, Any]) -> lightning.Trainer:
-    """Lightning's Trainer; a word that it does not know is a mistake in the recipe."""
-    try:
-        return lightning.Trainer(**arguments)
-    except (ValueError, TypeError, MisconfigurationException) as error:
-        raise ConfigError(f"trainer: {' '.join(str(error).split())[:300]}") from error
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("voxid")
-    except importlib.metadata.PackageNotFoundError:  # run from a checkout
-        return "not installed"
-
-
-def _export(task: SpeakerTask, corpus: Corpus, folder: Path, recipe: Mapping[str, Any], best: Path) -> Trained:
-    """Write the chosen weights with their card: figures and thresholds are those of the validation lists."""
-    path = folder / "model.safetensors"
-    if getattr(rank_zero_only, "rank", 0):  # the first process of a distributed training does it for all
-        return Trained(str(folder), str(path), len(corpus.speakers), len(corpus.dataset), task.steps, None)
-    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-    task.load_state_dict(state)
-    task.eval()
-    if recipe["center"]:
-        task.model.subtract(mean_embedding(task.model, corpus.dataset, task.device))
-    scored = {trial_set.name: (trial_set.scores(task.model, task.device), trial_set.labels) for trial_set in task.trial_sets}
-    errors = {name: eer(scores, labels) for name, (scores, labels) in scored.items()}
-    card: dict[str, Any] = {
-        "name": folder.name,
-        "voxid": _version(),
-        "recipe": dict(recipe),
-        "checkpoint": best.name,
-        "training": {"speakers": len(corpus.speakers), "utterances": len(corpus.dataset), "steps": task.steps},
-        "validation_eer": errors,
-    }
-    if scored:
-        scores, labels = (np.concatenate(column) for column in zip(*scored.values(), strict=True))
-        card["thresholds"] = {"source": ", ".join(scored), "points": operating_points(scores, labels)}
-    checkpoint.save(task.model, path, card=card)
-    mean = float(np.mean(list(errors.values()))) if errors else None
-    return Trained(str(folder), str(path), len(corpus.speakers), len(corpus.dataset), task.steps, mean)
+def _chosen(top: ModelCheckpoint, recent: Recent, settings: Settings, saved: Path) -> list[Path]:
+    """The best checkpoints by EER, the most recent ones, or the last one where nothing was validated."""
+    if settings.average_last:
+        return recent.paths()
+    # By name: the folder may have been moved before a resume, and Lightning then forgets all but the best.
+    if settings.average_best:
+        files = saved.glob("epoch=*-eer=*.ckpt")
+        return sorted(files, key=lambda path: (float(path.stem.rpartition("=")[2]), path.name))[: settings.average_best]
+    best = saved / Path(top.best_model_path).name
+    return [best if best.is_file() else saved / "last.ckpt"]

@@ -7,32 +7,53 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from voxid.errors import ConfigError
 from voxid.zoo.load import load
 
 
-def start_from(init: str, model: torch.nn.Module, loss: torch.nn.Module, speakers: Sequence[str]) -> None:
-    """Take the weights of a model file or of a training's checkpoint."""
-    classes = {}
+def start_from(init: str, model: torch.nn.Module, loss: torch.nn.Module, speakers: Sequence[str], num_classes: int) -> None:
+    """Take the weights of a model file or of a training's checkpoint.
+
+    Args:
+        init: The file.
+        model, loss: What takes them.
+        speakers: Names of the first classes of the loss; a checkpoint brings the weights of those that it knows.
+        num_classes: Of the loss, speeds included.
+
+    Raises:
+        ConfigError: A file that is neither, or weights that do not fit.
+    """
+    found: dict[str, Any] = {}
     if Path(init).suffix == ".ckpt":
         found = read_checkpoint(init)
-        state = {key.removeprefix("model."): value for key, value in found["state_dict"].items() if key.startswith("model.")}
-        classes = {key.removeprefix("loss."): value for key, value in found["state_dict"].items() if key.startswith("loss.")}
+        weights = found.get("average", found["state_dict"])
+        state = {key.removeprefix("model."): value for key, value in weights.items() if key.startswith("model.")}
     else:
         state = load(init, device="cpu").state_dict()
     try:
         model.load_state_dict(state)
-        own = loss.state_dict()
-        if classes:
+        if found:
             known = {speaker: row for row, speaker in enumerate(found["speakers"])}
             rows = [(row, known[speaker]) for row, speaker in enumerate(speakers) if speaker in known]
-            for name, value in own.items():
-                value[[new for new, _ in rows]] = classes[name][[old for _, old in rows]]
-            loss.load_state_dict(own)
-    except (RuntimeError, KeyError) as error:
+            _take_classes(loss, weights, rows, num_classes)
+    except (RuntimeError, KeyError, IndexError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(f"init={init}: its weights do not fit the recipe's model and loss: {reason}") from error
+
+
+@torch.no_grad()
+def _take_classes(
+    loss: torch.nn.Module, weights: Mapping[str, Tensor], rows: Sequence[tuple[int, int]], num_classes: int
+) -> None:
+    """Copy the parameters of a loss: those with a row a class (new row, old row) by speaker, others whole."""
+    for name, value in loss.named_parameters():
+        old = weights[f"loss.{name}"]
+        if value.ndim and len(value) == num_classes:
+            value[[new for new, _ in rows]] = old[[row for _, row in rows]].to(value)
+        else:
+            value.copy_(old)
 
 
 def check_same(path: Path, speakers: Sequence[str], shapes: Mapping[str, Sequence[int]]) -> None:

@@ -1,4 +1,4 @@
-"""The task `speaker`: embeddings that tell speakers apart, trained by classification."""
+"""The task `speaker`: embeddings that tell speakers apart, trained by classification or by a metric loss."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from torch import Tensor
 
 from voxid import registry
 from voxid.audio.augment import Augmenter
-from voxid.data.dataset import PCM, SpeakerDataset
+from voxid.data.dataset import PCM, SpeakerDataset, as_batch
 from voxid.errors import ModelError
 from voxid.features.specaugment import specaugment
 from voxid.metrics.detection import eer
 from voxid.models.speaker.encoder import SpeakerEncoder
 from voxid.scoring.cosine import cosine_trials
-from voxid.training.optim import lr_factor, margin_at, optimizer
+from voxid.training.optim import optimizer
 from voxid.training.resume import start_from
+from voxid.training.schedules import MarginSchedule, Plateau, Schedule
+
+LOOK = 10  # batches between two looks at the loss: each look makes a GPU wait for its queue
 
 
 class TrialSet:
@@ -47,7 +50,7 @@ class TrialSet:
         with torch.inference_mode():
             for recording in range(int(max(self.enrol.max(), self.test.max())) + 1):
                 samples = self.pcm.read(recording, 0, self.pcm.num_samples(recording))
-                rows.append(model(torch.from_numpy(samples)[None].to(device)).float().cpu().numpy()[0])
+                rows.append(model(as_batch([samples]).to(device)).float().cpu().numpy()[0])
         return cosine_trials(np.stack(rows), self.enrol, self.test)
 
 
@@ -61,19 +64,19 @@ def mean_embedding(model: SpeakerEncoder, dataset: SpeakerDataset, device: torch
     with torch.inference_mode():
         for utterance in chosen:
             samples = dataset.pcm.read(utterance, 0, min(dataset.pcm.num_samples(utterance), 10 * model.sample_rate))
-            total += model(torch.from_numpy(samples)[None].to(device)).float().cpu()[0]
+            total += model(as_batch([samples]).to(device)).float().cpu()[0]
     return total / len(chosen)
 
 
 class SpeakerTask(lightning.LightningModule):
-    """Model, loss, augmentation and optimiser of a recipe; batches are (waveform [B, T], class [B]).
+    """Model, loss, augmentation and optimiser of a recipe; batches are (waveform [B, T] or features [B, F, N], class [B]).
 
     Args:
         model: The net.
         loss: Part of the recipe.
         speakers: Names of the first classes.
         num_classes: Speakers x speeds.
-        steps: Of the whole training; schedules are shares of it.
+        steps: Steps of the optimiser in the whole training; schedules are shares of it.
         augmenter: Noise and rooms for the batch, or None.
         specaugment: Arguments of `features.specaugment.specaugment`, or None.
         optimizer, schedule, margin_schedule: Sections of the recipe.
@@ -107,18 +110,20 @@ class SpeakerTask(lightning.LightningModule):
         self.loss = registry.build("loss", loss, embedding_dim=self.model.embedding_dim, num_classes=num_classes)
         self.speakers = list(speakers)
         if init is not None:
-            start_from(init, self.model, self.loss, self.speakers)
+            start_from(init, self.model, self.loss, self.speakers, num_classes)
         self.steps, self.seed = steps, seed
         self.margin = getattr(self.loss, "margin", None)
         self.augmenter = augmenter
         self.specaugment = specaugment
         self.optimizer_spec = dict(optimizer or {})
-        self.schedule = dict(schedule or {})
-        self.margin_schedule = dict(margin_schedule or {})
+        self.schedule: Schedule = registry.call(Schedule, schedule or {}, "schedule")
+        self.plateau = Plateau(self.schedule)
+        self.margin_schedule: MarginSchedule = registry.call(MarginSchedule, margin_schedule or {}, "margin_schedule")
         self.trial_sets = trial_sets
         self.compile_net = compile
         self.learns_features = any(parameter.requires_grad for parameter in self.model.frontend.parameters())
         self.embed_features = self.model.embed_features
+        self.found: list[float] = []
 
     def setup(self, stage: str) -> None:
         """Compile in the process that trains; only the part behind the features: complex FFTs gain nothing."""
@@ -129,21 +134,26 @@ class SpeakerTask(lightning.LightningModule):
         """Loss [] of a batch."""
         waveform, label = batch
         if self.margin is not None:
-            self.loss.margin = margin_at(self.global_step, self.steps, self.margin, **self.margin_schedule)
-        loss, hits = self.loss(self.embed_features(self._features(waveform)), label)
+            self.loss.margin = self.margin_schedule.at(self.global_step, self.steps, self.margin)
+        loss, hits = self.loss(self.embed_features(self._features(waveform, batch_idx)), label)
+        if batch_idx % LOOK == 0 or self.trainer.is_last_batch:  # a checkpoint is written after the last one
+            self._refuse_nan(loss)
+        for name, value in (("loss", loss.detach()), ("accuracy", hits.float().mean())):
+            self.log(name, value, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(label))
+        return loss
+
+    def _refuse_nan(self, loss: Tensor) -> None:
         if not bool(torch.isfinite(loss)):
             raise ModelError(
                 f"the loss is {loss.item()} at step {self.global_step}; the last checkpoint is whole. "
                 "Resume from it with a lower optimizer.lr, or with trainer.precision=32-true",
                 "E_NOT_FINITE",
             )
-        for name, value in (("loss", loss.detach()), ("accuracy", hits.float().mean())):
-            self.log(name, value, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(label))
-        return loss
 
-    def _features(self, waveform: Tensor) -> Tensor:
-        # Draws of the step's own, torch's global ones (dropout, dither) too: a resumed run meets those of the unbroken one.
-        number = (self.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank
+    def _features(self, waveform: Tensor, batch_idx: int) -> Tensor:
+        # Draws of the batch's own, torch's global ones (dropout, dither) too: a resumed run meets those of the unbroken one.
+        batch = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        number = (self.seed * 1_000_003 + batch) * 1_009 + self.global_rank
         torch.manual_seed(number)
         generator = torch.Generator().manual_seed(number)
         with torch.no_grad():
@@ -158,17 +168,44 @@ class SpeakerTask(lightning.LightningModule):
         trial_set = self.trial_sets[batch]
         with torch.autocast(self.device.type, enabled=False):
             value = eer(trial_set.scores(self.model, self.device), trial_set.labels)
+        self.found.append(value)
         self.log(f"eer/{trial_set.name}", value, batch_size=1)
         self.log("eer", value, prog_bar=True, batch_size=1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Let a plateau see the mean EER: that of the first process, so that all have one learning rate."""
+        mean = self.trainer.strategy.broadcast(float(np.mean(self.found)))
+        self.found = []
+        if self.schedule.name == "plateau":
+            self.plateau.observe(mean)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser of the recipe, and a schedule that moves every step."""
         rule = registry.call(optimizer, {"parameters": list(self.parameters())} | self.optimizer_spec, "optimizer")
-        registry.check(margin_at, {"step": 0, "steps": 1, "margin": 0.0} | self.margin_schedule, "margin_schedule")
-        registry.call(lr_factor, {"step": self.steps, "steps": self.steps} | self.schedule, "schedule")  # refuse a wrong key now
-        scheduler = torch.optim.lr_scheduler.LambdaLR(rule, lambda step: lr_factor(step, self.steps, **self.schedule))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(rule, lambda step: self.schedule.at(step, self.steps) * self.plateau.factor)
         return {"optimizer": rule, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the norm of all gradients."""
+        if not gradient_clip_val:
+            return
+        if getattr(optimizer, "_step_supports_amp_scaling", False):
+            # Lightning refuses fused optimisers here for the sake of a gradient scaler, which bfloat16 and float32 have not.
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the names of the classes, so that a fine-tuning finds its speakers."""
+        """Keep the names of the classes, so that a fine-tuning finds its speakers, and where a plateau stands."""
         checkpoint["speakers"] = self.speakers
+        checkpoint["plateau"] = self.plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on where the plateau stood."""
+        if "plateau" in checkpoint:
+            self.plateau.load_state_dict(checkpoint["plateau"])
