@@ -6,7 +6,7 @@
 
 Parameters are those of the whole encoder (front-end, backbone, pooling, BatchNorm, projection). MACs are counted by torch's flop
 counter (two operations a multiply-add) over one utterance of 3 s; layers without a matrix product count nothing. Milliseconds are
-medians of one utterance of 3 s, waveform in, embedding out, float32, on one thread; the models take turns.
+medians of CPU time for one utterance of 3 s, waveform in, embedding out, float32, on one thread; the models take turns.
 """
 
 from __future__ import annotations
@@ -85,10 +85,10 @@ def times(rows: list[Any], rounds: int) -> dict[str, float]:
     with torch.inference_mode():
         for turn in range(rounds + 1):
             for name, net in nets.items():
-                start = time.perf_counter()
+                start = time.process_time()
                 net(waveform)
                 if turn:
-                    taken[name].append(time.perf_counter() - start)
+                    taken[name].append(time.process_time() - start)
     return {name: 1000 * statistics.median(values) for name, values in taken.items()}
 
 

@@ -211,3 +211,9 @@ def test_an_override_with_another_name_is_another_part(override: str) -> None:
 def test_an_override_with_the_same_name_changes_the_part() -> None:
     recipe = load_recipe("speaker/ecapa_tdnn", ["manifest=a.csv", "model.backbone={name: ecapa_tdnn, scale: 4}"])
     assert recipe["model"]["backbone"] == {"name": "ecapa_tdnn", "channels": 512, "scale": 4}
+
+
+@pytest.mark.parametrize("order", [["optimizer.lr=0.5", "optimizer.name=sgd"], ["optimizer.name=sgd", "optimizer.lr=0.5"]])
+def test_the_order_of_a_name_and_its_arguments_makes_no_difference(order: list[str]) -> None:
+    recipe = load_recipe("speaker/ecapa_tdnn", ["manifest=a.csv", *order])
+    assert recipe["optimizer"] == {"name": "sgd", "lr": 0.5}

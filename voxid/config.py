@@ -42,8 +42,12 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, 
     """
     base = _read(recipe)
     sources = [base, *_bundled(base)] if overrides else [base]
+    update = OmegaConf.create({})
     for override in overrides:
-        _apply(sources, override, str(recipe))
+        update.merge_with(_checked(sources, override, str(recipe)))
+    # All at once: whether a part's new name stands before or behind its arguments makes no difference.
+    _make_way(base, update)
+    base.merge_with(update)
     try:
         if missing := sorted(OmegaConf.missing_keys(base)):
             raise ConfigError(f"{recipe}: {missing[0]} must be given, e.g. {missing[0]}=VALUE")
@@ -143,7 +147,8 @@ def _bundled(base: DictConfig) -> list[DictConfig]:
     return [OmegaConf.create(_load(path)) for path in paths if "\nbase:" not in path.read_text(encoding="utf-8")]
 
 
-def _apply(sources: Sequence[DictConfig], override: str, recipe: str) -> None:
+def _checked(sources: Sequence[DictConfig], override: str, recipe: str) -> DictConfig:
+    """One override as a recipe that states nothing else."""
     key, equals, _ = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"an override reads key=value, got {override!r}")
@@ -152,8 +157,7 @@ def _apply(sources: Sequence[DictConfig], override: str, recipe: str) -> None:
     except (YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{override!r} cannot be read: {_first_line(error)}") from error
     _check(sources, update, recipe, "")
-    _make_way(sources[0], update)
-    sources[0].merge_with(update)
+    return update
 
 
 def _make_way(recipe: DictConfig, update: DictConfig) -> None:
