@@ -22,7 +22,8 @@ from voxid.config import load_recipe
 from voxid.training.fit import fit
 
 BATCH, BATCHES = 48, 50
-PAIRED = ("data.balance=0", "data.speakers_per_batch=24", "data.utterances_per_speaker=2")  # for losses that compare the items of a batch
+# For losses that compare the items of a batch.
+PAIRED = ("data.balance=0", "data.speakers_per_batch=24", "data.utterances_per_speaker=2")
 NO_MARGIN = ("margin_schedule.start=0", "margin_schedule.stop=0")
 RECIPES: dict[str, dict[str, Sequence[str]]] = {
     "pooling": {

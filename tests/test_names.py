@@ -161,6 +161,32 @@ def test_every_kind_of_the_registry_has_parts(kind: str) -> None:
     assert registry.names(kind)
 
 
+# What the caller of a part of a kind gives, not the recipe.
+GIVEN = {"backbone": {"input_dim"}, "pooling": {"channels"}, "loss": {"embedding_dim", "num_classes"}}
+
+
+def documented(kind: str) -> dict[str, str]:
+    """The cell of arguments of each part in docs/parts.md."""
+    text = (ROOT / "docs" / "parts.md").read_text(encoding="utf-8")
+    heading = {"backbone": "## Backbones", "pooling": "## Poolings", "loss": "## Losses"}[kind]
+    section = text.partition(heading)[2].partition("\n## ")[0]
+    return dict(re.findall(r"^\| `(\w+)` \|.*\| ?(.*?) ?\|$", section, re.M))
+
+
+@pytest.mark.parametrize("kind", sorted(GIVEN))
+def test_the_docs_tell_every_argument_of_a_part_and_its_default(kind: str) -> None:
+    cells = documented(kind)
+    assert set(cells) == set(registry.names(kind))
+    for name, cell in cells.items():
+        parameters = inspect.signature(registry.get(kind, name)).parameters
+        told = set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", cell)))
+        assert told == set(parameters) - GIVEN[kind], name
+        for argument, value in re.findall(r"`(\w+)` \((`?\[.*?\]`?|-?[\d.]+|true|false|`\w+`)[^)]*\)", cell):
+            default = parameters[argument].default
+            said = yaml.safe_load(value.strip("`"))
+            assert (list(default) if isinstance(default, tuple) else default) == said, f"{name}: {argument}"
+
+
 def test_modules_are_lower_snake() -> None:
     stems = [path.stem for path in PACKAGE.rglob("*.py") if not path.stem.startswith("__")]
     assert [stem for stem in stems if not SNAKE.fullmatch(stem)] == []

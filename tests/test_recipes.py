@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,24 @@ def test_its_sections_are_accepted(name: str) -> None:
         registry.check(specaugment, {"features": None, "generator": None} | held["specaugment"], "specaugment")
 
 
+@pytest.mark.parametrize("name", [name for name in ALL if name.endswith(("_voxceleb", "_cnceleb", "_lm"))])
+def test_the_share_of_augmented_crops_is_the_stated_one(name: str) -> None:
+    """Noise and rooms are drawn independently: 0.6 of the crops, as wespeaker's; ERes2NetV2's recipe tells its own share."""
+    augment = recipe(name)["augment"]
+    added = sum(augment[f"{kind}_prob"] for kind in ("noise", "music", "babble"))
+    assert added == pytest.approx(augment["reverb_prob"])
+    assert 1 - (1 - added) * (1 - augment["reverb_prob"]) == pytest.approx(0.78 if "eres2netv2" in name else 0.6, abs=0.005)
+
+
+@pytest.mark.parametrize("net", ["xvector", "resnet34", "res2net34", "repvgg_a0", "campplus", "eres2net", "eres2netv2"])
+def test_deviations_are_taken_as_in_wespeaker(net: str) -> None:
+    """Its statistics pooling divides by N - 1, as torch.var does."""
+    frames = torch.randn(2, 3, 7)
+    for corpus in ("voxceleb", "cnceleb"):
+        pooling = registry.build("pooling", recipe(f"speaker/{net}_{corpus}")["model"]["pooling"], channels=3)
+        torch.testing.assert_close(pooling(frames)[:, 3:], frames.var(dim=2).sqrt(), atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("case", PUBLISHED)
 def test_the_net_has_the_published_size(case: str) -> None:
     name, *overrides = case.split()
@@ -108,7 +127,7 @@ def test_the_docs_page_names_every_recipe_and_its_size() -> None:
     text = (Path(__file__).resolve().parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
     named = set(re.findall(r"speaker/\w+", text))
     nets = {name.removesuffix("_cnceleb") for name in ALL if name.endswith("_cnceleb")}
-    assert {name for name in ALL if name.endswith(("_voxceleb", "_lm"))} <= named
+    assert {name for name in ALL if not name.endswith("_cnceleb")} <= named
     assert nets <= {name.removesuffix("_voxceleb") for name in ALL}
     chinese = text.partition("## CN-Celeb")[2].replace("_cnceleb", "")
     assert {name.removeprefix("speaker/") for name in nets} <= set(re.findall(r"\w+", chinese))
@@ -116,6 +135,14 @@ def test_the_docs_page_names_every_recipe_and_its_size() -> None:
     assert len(sizes) > 8
     for name, size in sizes:
         assert parameters(recipe(name)["model"]) == int(size.replace(",", "")), name
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_its_first_lines_tell_the_command_and_the_source(name: str) -> None:
+    text = (files("voxid") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8").replace("\\\n#", "")
+    command, source = text.splitlines()[:2]
+    assert command.startswith(f"# voxid train {name} ")
+    assert source.startswith("# ")
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,9 @@ ROOMS = {
     "corpus": "voxid.data.corpora",
 }
 
+# What a constructor raises when its arguments make no sense together. A `VoxidError` inside it is none of these and passes.
+REFUSALS = (ValueError, TypeError, ArithmeticError, RuntimeError)
+
 _parts: dict[str, dict[str, Callable[..., Any]]] = {}
 _opened: set[str] = set()
 Part = TypeVar("Part", bound=Callable[..., Any])
@@ -84,7 +87,7 @@ def build(kind: str, spec: str | Mapping[str, Any], **extra: Any) -> Any:
         spec: The part; `extra` adds arguments that the caller knows (a width, say).
 
     Raises:
-        ConfigError: Unknown name or argument, a missing argument, or a value that the part refuses.
+        ConfigError: Unknown name or argument, a missing argument, or values that the part refuses or cannot be built with.
 
     Example:
         >>> build("pooling", {"name": "tap", "channels": 4}).output_dim
@@ -96,7 +99,12 @@ def build(kind: str, spec: str | Mapping[str, Any], **extra: Any) -> Any:
         raise ConfigError(f"a {kind} is a name or a mapping with a 'name', got {spec!r}")
     part = get(kind, spec["name"])
     arguments = {key: value for key, value in spec.items() if key != "name"} | extra
-    return call(part, arguments, f"{kind} {spec['name']!r}")
+    what = f"{kind} {spec['name']!r}"
+    try:
+        return call(part, arguments, what)
+    except REFUSALS as error:  # torch's own words: the name of the error belongs to them
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise ConfigError(f"{what}: it cannot be built with these arguments ({reason}); see its docstring") from error
 
 
 def call(function: Callable[..., Any], arguments: Mapping[str, Any], what: str) -> Any:

@@ -76,8 +76,19 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, capsys) -> None:
 def test_broken_files_are_kept_apart(tmp_path: Path) -> None:
     good = write(tmp_path / "good.npy", np.ones((3, 4)))
     bad = broken(tmp_path)
-    files = FeatureFiles([bad["bins"], good, tmp_path / "nope.npy", bad["nan"]], 4)
-    assert [files.num_samples(number) for number in range(4)] == [0, 3, 0, 5]
+    files = FeatureFiles([bad["bins"], good, tmp_path / "nope.npy", bad["nan"], *[good] * 36], 4)  # 2 of 40: 5 %
+    assert [files.num_samples(number) for number in range(5)] == [0, 3, 0, 5, 3]
     assert files.rejected == {str(bad["bins"]): "E_FEATURES", str(tmp_path / "nope.npy"): "E_NOT_FILE"}
     with pytest.raises(DataError, match="NaN"):
         files.read(3, 0, 2)
+
+
+def test_recordings_in_the_place_of_features_are_a_broken_corpus(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.npy", np.ones((3, 4)))
+    bad = [tmp_path / f"{number}.wav" for number in range(3)]
+    for path in bad:
+        path.write_bytes(b"RIFF")
+    with pytest.raises(DataError, match=r"3 of 40 files of features cannot be read.*got '\.wav'") as caught:
+        FeatureFiles([*bad, *[good] * 37], 4)
+    assert caught.value.code == "E_CORPUS"
+    assert all(str(path) in str(caught.value) for path in bad)

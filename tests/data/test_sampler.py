@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from voxid.data.draws import Turns, Weighted
+from voxid.data.draws import ORDERS, Turns, Weighted
 from voxid.data.sampler import CropSampler
 from voxid.errors import ConfigError, DataError
 
@@ -130,6 +130,25 @@ def test_utterances_of_an_epoch_are_those_of_its_crops() -> None:
     assert one.utterances().tolist() == [crop.utterance for batch in one for crop in batch]
 
 
+@pytest.mark.parametrize("options", [{}, {"utterances_per_speaker": 2}])
+def test_no_stream_of_numbers_is_used_twice(options: dict, monkeypatch) -> None:
+    """numpy fills a seed up with zeros: [3, 5] and [3, 5, 0] give the same numbers."""
+    seeds: set[tuple[int, ...]] = set()
+    count, draw = 0, np.random.default_rng
+
+    def made(seed: list[int]) -> np.random.Generator:
+        nonlocal count
+        count += 1
+        seeds.add(tuple([*seed, 0, 0][:4]))
+        return draw(seed)
+
+    assert draw([3, 5]).random() == draw([3, 5, 0]).random()
+    monkeypatch.setattr(np.random, "default_rng", made)
+    for _ in sampler([0, 0, 1, 1, 2, 2], samples=[10, 20], batches=6, **options):
+        pass
+    assert len(seeds) == count > 12
+
+
 def test_mistakes_are_refused() -> None:
     with pytest.raises(DataError, match="no utterance"):
         sampler([])
@@ -155,7 +174,7 @@ def test_permutations_are_made_once_and_two_are_kept(monkeypatch) -> None:
             self.seed, self.generator = seed, draw(seed)
 
         def permutation(self, size: int) -> np.ndarray:
-            made.append(self.seed[1])
+            made.append(self.seed[2])
             return order(self.generator, size)
 
         def random(self, size: int) -> np.ndarray:
@@ -171,5 +190,5 @@ def test_permutations_are_made_once_and_two_are_kept(monkeypatch) -> None:
     small = sampler([0, 1], batches=3, batch_size=9)  # five turns in a batch
     assert Counter(crop.utterance for batch in small for crop in batch) in ({0: 13, 1: 14}, {0: 14, 1: 13})
     assert len(small.draw._orders) <= 2
-    permutations = np.concatenate([draw([0, turn]).permutation(10) for turn in range(4)])
+    permutations = np.concatenate([draw([ORDERS, 0, turn]).permutation(10) for turn in range(4)])
     assert [crop.utterance for batch in alone for crop in batch] == permutations[:32].tolist()

@@ -71,7 +71,7 @@ def test_logits_have_no_margin() -> None:
     torch.testing.assert_close(loss.logits(torch.tensor([[3.0, 0.0]])), torch.tensor([[10.0, -7.5]]))
 
 
-@pytest.mark.parametrize("wrong", [{"margin_type": "B"}, {"power": 0.5}])
+@pytest.mark.parametrize("wrong", [{"margin_type": "B"}, {"power": 0.5}, {"balance": 2.0}, {"balance": -0.1}, {"scale": 0.0}])
 def test_arguments_that_make_no_sense_are_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         registry.build("loss", {"name": "sphereface2", **wrong}, embedding_dim=2, num_classes=3)

@@ -1,4 +1,7 @@
-"""The Conformer against a plain reading (no masks, no modules, double precision) and, where it can be imported, torchaudio."""
+"""The Conformer against a plain reading in double precision, without masks and modules, of both norms and both orders.
+
+That one always runs. The comparison with torchaudio runs where it can be imported.
+"""
 
 import pytest
 import torch
@@ -137,6 +140,10 @@ def test_masked_group_norm_is_group_norm_of_each_item_alone():
 
 @pytest.mark.parametrize(("first", "group"), VARIANTS)
 def test_torchaudio_gives_the_same_frames(first, group):
+    """Skipped without torchaudio, which is no dependency. It was run, and passed, with torchaudio 2.11.0 beside torch 2.13:
+    ``pip install --no-deps --target DIR torchaudio==2.11.0``, without its compiled files, which ask for another torch
+    (``rm DIR/torchaudio/lib/*.so``), then ``PYTHONPATH=DIR pytest tests/models/test_conformer.py``.
+    """
     try:
         from torchaudio.models import Conformer as Theirs
     except (ImportError, OSError) as error:  # its extension refuses to load beside another torch: OSError

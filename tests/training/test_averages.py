@@ -10,7 +10,10 @@ import torch
 
 pytest.importorskip("lightning")
 
+from voxid.errors import ConfigError
 from voxid.training.averages import RunningMean, mean_weights, weights
+from voxid.training.loop import make_loop, refuse_empty_mean
+from voxid.training.settings import Settings
 
 
 def checkpoint(path: Path, value: float, **more: object) -> Path:
@@ -30,6 +33,39 @@ def test_floats_are_averaged_and_counters_are_the_last(tmp_path) -> None:
 def test_a_running_mean_stands_for_its_checkpoint(tmp_path) -> None:
     path = checkpoint(tmp_path / "one.ckpt", 1.0, average={"model.w": torch.full((3,), 9.0)})
     assert weights(path)["model.w"].tolist() == [9.0] * 3
+
+
+def refuse(folder: Path, behind: int = 0, every: int = 1, **options: int) -> None:
+    settings = Settings(accelerator="cpu", **options)
+    refuse_empty_mean(make_loop(folder, settings, every, validates=True), every, behind)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"epochs": 1, "average_best": 2, "every": 2}, "with 1 epochs to come and validation.every=2 nothing"),
+        ({"epochs": 5, "average_best": 2, "every": 3, "behind": 3}, "with 2 epochs to come"),
+        ({"epochs": 2, "average_best": 2, "behind": 2}, "with 0 epochs to come"),
+        ({"epochs": 2, "average_last": 2, "behind": 2}, "all 2 epochs are behind this run"),
+    ],
+)
+def test_a_mean_of_nothing_is_refused(tmp_path, options: dict, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        refuse(tmp_path, **options)
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("recent-epoch=1", "epoch=1-eer=0.1000"):  # of what the run kept there can be a mean
+        (tmp_path / "checkpoints" / f"{name}.ckpt").write_bytes(b"")
+    refuse(tmp_path, **options)
+
+
+def test_a_mean_of_less_than_asked_for_is_none_of_nothing(tmp_path) -> None:
+    for options in (
+        {"epochs": 1, "average_last": 10},
+        {"epochs": 3, "average_last": 3, "behind": 2},
+        {"epochs": 2, "average_best": 9, "every": 2},
+    ):
+        refuse(tmp_path, **options)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_running_mean_follows_its_rule_and_validation_sees_it() -> None:

@@ -14,7 +14,10 @@ from voxid.training.classifier import as_classifier
 
 ENCODER = {"backbone": {"name": "ecapa_tdnn", "channels": 16, "output_dim": 48}, "embedding_dim": 12}
 NAMES = ["ann", "ben", "eve"]
-LOSSES = ["softmax", "focal", "am_softmax", "aam_softmax", {"name": "aam_softmax", "sub_centers": 3}]
+LOSSES = [
+    *("softmax", "focal", "am_softmax", "aam_softmax", {"name": "aam_softmax", "sub_centers": 3}),
+    *("combined", {"name": "combined", "parts": [{"name": "aam_softmax", "sub_centers": 2}, "ge2e"]}),
+]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -35,10 +38,20 @@ def test_it_answers_as_in_training(loss, speeds: int, tmp_path) -> None:
         assert torch.equal(again(waveform), net(waveform))
 
 
-@pytest.mark.parametrize("loss", ["triplet", "sphereface2"])
-def test_a_loss_of_another_kind_cannot_name_anybody(loss: str) -> None:
+@pytest.mark.parametrize("loss", ["triplet", "sphereface2", {"name": "combined", "parts": ["sphereface2", "ge2e"]}])
+def test_a_loss_of_another_kind_cannot_name_anybody(loss) -> None:
     with pytest.raises(ConfigError, match="scaled cosines") as caught:
         as_classifier(SpeakerEncoder(**ENCODER), registry.build("loss", loss, embedding_dim=12, num_classes=3), NAMES)
+    assert caught.value.code == "E_LOSS"
+
+
+def test_a_loss_of_ones_own_without_class_rows_cannot_either() -> None:
+    class Own(torch.nn.Module):
+        def logits(self, embedding: torch.Tensor) -> torch.Tensor:
+            return embedding[:, :3]
+
+    with pytest.raises(ConfigError, match="not Own") as caught:
+        as_classifier(SpeakerEncoder(**ENCODER), Own(), NAMES)
     assert caught.value.code == "E_LOSS"
 
 

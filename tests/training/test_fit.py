@@ -21,7 +21,9 @@ pytest.importorskip("lightning")
 
 from voxid.config import load_recipe
 from voxid.errors import ConfigError, DataError, ModelError
+from voxid.training.callbacks import Progress
 from voxid.training.fit import fit
+from voxid.training.speaker import SpeakerTask
 from voxid.zoo.load import load
 
 RATE = 16000
@@ -121,7 +123,19 @@ def test_a_moved_run_is_resumed(corpus, unbroken, tmp_path) -> None:
 def test_a_resume_with_other_speakers_or_another_net_is_refused(corpus, unbroken, tmp_path) -> None:
     shutil.copytree(unbroken, tmp_path / "run")
     recipe = (tmp_path / "run" / "recipe.yaml").read_text()
-    for override, says in (("where.speaker=[s1,s2,s3]", "other speakers"), ("model.embedding_dim=17", "another model")):
+    for override, says in (
+        ("where.speaker=[s1,s2,s3]", "other speakers"),
+        ("model.embedding_dim=17", r"began with model\.embedding_dim=16, and the recipe says 17"),
+        ("optimizer.name=sgd", r'began with optimizer\.name="adamw"'),
+        ("optimizer.decay_norms=false", r"optimizer\.decay_norms=true"),
+        ("loss.name=am_softmax", 'loss="aam_softmax"'),
+        ("seed=2", "began with seed=0, and the recipe says 2"),
+        ("data.batches=4", r"data\.batches=3"),
+        ("data.speeds=[1.0,0.9]", r"data\.speeds=\[1\.0, 0\.9, 1\.1\]"),
+        ("trainer.epochs=4", "5 epochs are behind it"),
+        ("trainer.accelerator=quantum", "accelerator"),
+        ("trainer.average_last=2", r"kept none of them; raise trainer\.epochs"),
+    ):
         with pytest.raises(ConfigError, match=says):
             train(corpus, tmp_path / "run", "trainer.resume=true", override)
     assert (tmp_path / "run" / "recipe.yaml").read_text() == recipe
@@ -277,6 +291,12 @@ def test_two_processes_train_together(corpus, tmp_path, strategy: str) -> None:
         ("loss.margin=big", "margin must be a number"),
         ("model.embedding_dim=none", "embedding_dim must be an integer"),
         ("specaugment.freq_masks=x", "freq_masks must be an integer"),
+        ("specaugment.freq_masks=-1", "must be 0 or more"),
+        ("loss.scales=1", "did you mean 'scale'"),
+        ("loss.class_weights=invers", "did you mean 'inverse'"),
+        ("optimizer.lr=-1.0", "learning rate"),
+        ("model.head=relu", "center: false"),
+        ("data.speeds=[1.0,1.0]", "none may come twice"),
         ("data.speeds=2", "speeds must be a list of a number"),
         ("schedule.warmup_steps=-1", "warmup_steps >= 0"),
         ("optimizer.lr=fast", "lr must be a number"),
@@ -287,7 +307,7 @@ def test_two_processes_train_together(corpus, tmp_path, strategy: str) -> None:
 def test_mistakes_in_a_recipe_are_named(corpus, tmp_path, override: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         train(corpus, tmp_path / "run", override)
-    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_cache_that_cannot_be_made_is_named(corpus, tmp_path) -> None:
@@ -303,6 +323,47 @@ def test_speakers_in_training_and_validation_are_refused(corpus, tmp_path) -> No
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(corpus, tmp_path) -> None:
-    with pytest.raises(ModelError, match=r"lower optimizer\.lr") as caught:
-        train(corpus, tmp_path / "run", "optimizer={name: sgd, lr: 1.0e+38}", "trainer.gradient_clip=null")
+    wild = ["optimizer={name: sgd, lr: 1.0e+38}", "schedule.warmup_steps=0", "trainer.gradient_clip=null", "trainer.epochs=2"]
+    with pytest.raises(ModelError, match=r"No checkpoint was written yet: begin anew with a lower optimizer\.lr") as caught:
+        train(corpus, tmp_path / "run", *wild)
     assert caught.value.code == "E_NOT_FINITE"
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+def test_weights_that_are_not_finite_are_not_saved(corpus, tmp_path, monkeypatch) -> None:
+    """The last step of the second epoch spoils the weights: its loss was a number still."""
+
+    def spoil(self: Progress, trainer, task: SpeakerTask, *_: object) -> None:
+        if trainer.global_step == 6:
+            with torch.no_grad():
+                task.model.projection.weight[0, 0] = torch.inf
+
+    monkeypatch.setattr(Progress, "on_train_batch_end", spoil)
+    with pytest.raises(ModelError, match=r"after step 6\. .*last\.ckpt is older and finite: go on from it") as caught:
+        train(corpus, tmp_path / "run")
+    assert caught.value.code == "E_NOT_FINITE"
+    assert len(epochs(tmp_path / "run")) == 1
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["epoch"] == 0
+    assert all(bool(value.isfinite().all()) for value in last["state_dict"].values())
+
+
+def test_a_resume_with_another_rate_has_it(corpus, unbroken, tmp_path) -> None:
+    shutil.copytree(unbroken, tmp_path / "run")
+    train(corpus, tmp_path / "run", "trainer.resume=true", "trainer.epochs=6", "optimizer.lr=0.0", "optimizer.weight_decay=0.01")
+    one, other = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (unbroken, tmp_path / "run"))
+    assert epochs(tmp_path / "run")[-1]["lr"] == 0.0
+    assert torch.equal(one["state_dict"]["model.projection.weight"], other["state_dict"]["model.projection.weight"])
+    (group,) = other["optimizer_states"][0]["param_groups"]
+    assert (group["lr"], group["initial_lr"], group["weight_decay"]) == (0.0, 0.0, 0.01)
+    assert "optimizer.lr: 0 from here on, before 0.002" in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_what_the_data_says_is_in_the_log(corpus, tmp_path) -> None:
+    """The folder is opened when all is checked; what was skipped before that is in its log all the same."""
+    folder = shutil.copytree(corpus, tmp_path / "corpus", ignore=shutil.ignore_patterns("cache"))
+    rows = "".join(f"{row},s{row % 4}_0.wav,s{row % 4},1,train\n" for row in range(40))
+    (folder / "m.csv").write_text("id,path,speaker,duration,split\n" + rows + "40,s9.wav,s9,1,train\n")
+    (folder / "s9.wav").write_bytes(b"RIFF nothing to hear")
+    train(folder, tmp_path / "run", "trainer.epochs=1", "data.batches=1")
+    assert "s9.wav" in (tmp_path / "run" / "train.log").read_text()

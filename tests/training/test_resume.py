@@ -72,3 +72,16 @@ def test_another_loss_is_refused(tmp_path) -> None:
     loss = registry.build("loss", "aam_softmax", embedding_dim=4, num_classes=3)
     with pytest.raises(ConfigError, match="do not fit the recipe's model and loss"):
         start_from(str(tmp_path / "old.ckpt"), small(), loss, OLD, 3)
+
+
+@pytest.mark.parametrize("sub_centers", [2, 3])
+def test_one_centre_a_class_is_not_spread_over_several(tmp_path, sub_centers: int) -> None:
+    # With as many classes as sub-centres the rows would fit, by broadcasting: class 0's row as the first centre of every class.
+    speakers = OLD[:sub_centers]
+    trained(tmp_path / "old.ckpt", registry.build("loss", "aam_softmax", embedding_dim=4, num_classes=sub_centers))
+    spec = {"name": "aam_softmax", "sub_centers": sub_centers}
+    loss = registry.build("loss", spec, embedding_dim=4, num_classes=sub_centers)
+    before = loss.weight.detach().clone()
+    with pytest.raises(ConfigError, match=rf"loss\.weight is \[{sub_centers}, 4\] there and \[{sub_centers}, {sub_centers}, 4\]"):
+        start_from(str(tmp_path / "old.ckpt"), small(), loss, speakers, sub_centers)
+    assert torch.equal(loss.weight, before)

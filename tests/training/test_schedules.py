@@ -89,6 +89,7 @@ def test_a_margin_rises_as_wespeakers_does() -> None:
         ({"factor": 1.0}, "factor"),
         ({"factor": float("nan")}, "factor"),
         ({"final": 2}, "final"),
+        ({"name": "exponential", "final": 0.0}, "final above 0"),
         ({"warmup": 5}, "did you mean 'warmup_steps'"),
     ],
 )

@@ -30,11 +30,18 @@ from voxid.training.settings import Settings, make_trainer
         ({"strategy": "ddp2"}, "successor is trainer.strategy=ddp"),
         ({"strategy": "horovod"}, "successor is trainer.strategy=ddp"),
         ({"strategy": "fsdp", "ema": 0.9}, "ema needs whole weights"),
+        ({"strategy": "fsdp"}, "gradient_clip needs whole gradients"),
+        ({"strategy": "fsdp_cpu_offload", "gradient_clip": 1.0}, "gradient_clip needs whole gradients"),
     ],
 )
 def test_mistakes_are_named(options: dict, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         registry.call(Settings, {"epochs": 1} | options, "trainer")
+
+
+def test_fsdp_goes_without_clipping() -> None:
+    for none in (0.0, None):
+        assert Settings(1, strategy="fsdp", gradient_clip=none).strategy == "fsdp"
 
 
 @pytest.mark.parametrize(("options", "key"), [({"devices": 3}, "devices"), ({"nodes": 2}, "nodes")])

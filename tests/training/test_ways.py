@@ -19,8 +19,9 @@ from voxid.errors import ConfigError
 from voxid.features.fbank import fbank
 from voxid.training.averages import mean_weights, weights
 from voxid.training.callbacks import Progress
-from voxid.training.fit import fit, weighted
+from voxid.training.fit import fit
 from voxid.training.layout import to_channels_last
+from voxid.training.loss import weighted
 from voxid.zoo.load import load, load_classifier
 
 # As much as goes into one run: what is slow in these tests is the number of runs.
@@ -146,6 +147,20 @@ def test_validation_measures_the_running_mean(corpus, tmp_path) -> None:
     trained = train(corpus, tmp_path / "run", "trainer.ema=0.99", "trainer.epochs=2", "trainer.average_best=1")
     assert trained.eer == pytest.approx(min(row["eer"] for row in epochs(tmp_path / "run")), abs=1e-6)
     assert not same(last(tmp_path / "run")["average"], last(tmp_path / "run")["state_dict"])
+
+
+def test_a_run_that_was_killed_between_two_checkpoints_goes_on(corpus, tmp_path) -> None:
+    """The best of an epoch is written before `last.ckpt`: a resumed run writes it again, in its place."""
+    options = ["trainer.average_best=3", "trainer.epochs=2"]
+    train(corpus, tmp_path / "run", *options[:1], "trainer.epochs=1")
+    first = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    train(corpus, tmp_path / "run", *options, "trainer.resume=true")
+    saved = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(first)
+    train(corpus, tmp_path / "run", *options, "trainer.resume=true")
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == saved
+    assert len(saved) == 3
+    assert "average_best: the mean of 2 checkpoints, not of 3" in (tmp_path / "run" / "train.log").read_text()
 
 
 def test_channels_last_is_another_layout_of_the_same(corpus, tmp_path) -> None:

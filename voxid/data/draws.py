@@ -9,6 +9,8 @@ import numpy as np
 
 from voxid.errors import ConfigError, DataError
 
+# Streams of random numbers: the first word of each seed, so that no two of them ever are one. Seeds [a, b] and [a, b, 0] are.
+BATCHES, ORDERS, LENGTHS = 1, 2, 3
 Draw = Callable[[int, np.random.Generator], np.ndarray]
 
 
@@ -64,7 +66,7 @@ class Turns:
         known = self._orders.get(turn)
         if known is not None:
             return known
-        generator = np.random.default_rng([self.seed, turn])
+        generator = np.random.default_rng([ORDERS, self.seed, turn])
         if not self.limited:
             return generator.permutation(self.size)
         chosen = self._limited(generator)
@@ -168,6 +170,6 @@ class Groups:
             return generator.permutation(self.classes)[: self.per_batch]
         turn, place = divmod(number, batches)
         if self._turn[0] != turn:
-            self._turn = (turn, np.random.default_rng([self.seed, turn]).permutation(self.classes))
+            self._turn = (turn, np.random.default_rng([ORDERS, self.seed, turn]).permutation(self.classes))
         first = (place * self.world_size + self.rank) * self.per_batch
         return self._turn[1][first : first + self.per_batch]

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from tqdm import tqdm
 
+from voxid.data.pcm_cache import BAD_SHARE
 from voxid.errors import DataError
 
 SUFFIXES = (".npy", ".pt", ".safetensors")
@@ -51,6 +52,9 @@ class FeatureFiles:
 
     Attributes:
         rejected: Code of each file that cannot be read, by path; such an utterance has no frames.
+
+    Raises:
+        DataError: ``E_CORPUS``, more than 5 % of the files cannot be read: recordings in the place of features, say.
     """
 
     def __init__(self, paths: Sequence[str | Path], num_bins: int) -> None:
@@ -58,6 +62,7 @@ class FeatureFiles:
         self.num_bins = num_bins
         self.rejected: dict[str, str] = {}
         self.frames: list[int] = []
+        reasons: list[DataError] = []
         for path in tqdm(self.paths, desc="features", unit="file", dynamic_ncols=True, disable=None):
             try:
                 shape = _open(path).shape
@@ -66,6 +71,10 @@ class FeatureFiles:
             except DataError as error:
                 self.rejected[str(path)] = str(error.code)
                 self.frames.append(0)
+                reasons.append(error)
+        if len(reasons) > BAD_SHARE * len(self.paths):
+            first_bad = "; ".join(f"{error} ({error.code})" for error in reasons[:3])
+            raise DataError(f"{len(reasons)} of {len(self.paths)} files of features cannot be read: {first_bad} ...", "E_CORPUS")
 
     def num_samples(self, utterance: int) -> int:
         """Length of an utterance, in frames; 0 when it could not be read."""

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxid.data.draws import Draw, Groups, Turns, Weighted
+from voxid.data.draws import BATCHES, LENGTHS, Draw, Groups, Turns, Weighted
 from voxid.errors import ConfigError, DataError
-
-LENGTHS = 2**31  # the stream of the lengths beside those of the ranks: all processes cut one length
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ class CropSampler:
         return range(self.epoch * self.batches, (self.epoch + 1) * self.batches)
 
     def _generator(self, number: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, number, self.rank])
+        return np.random.default_rng([BATCHES, self.seed, number, self.rank])
 
     def _samples(self, number: int) -> int:
         """Length of the crops of a batch."""
@@ -130,4 +128,5 @@ class CropSampler:
             return set_at[-1]
         if len(self.samples) == 1:
             return self.samples[0]
-        return self.samples[int(np.random.default_rng([self.seed, number, LENGTHS]).integers(len(self.samples)))]
+        # The rank has no part in it: all processes cut one length.
+        return self.samples[int(np.random.default_rng([LENGTHS, self.seed, number]).integers(len(self.samples)))]

@@ -33,6 +33,13 @@ def class_cosines(embedding: Tensor, weight: Tensor) -> Tensor:
         return cosine.unflatten(1, rows.shape[:2]).amax(dim=2)
 
 
+def check_scale(scale: float) -> float:
+    """The factor on the cosines; a `ValueError` unless it is positive and finite: at 0 nothing is learned."""
+    if not 0.0 < scale < math.inf:
+        raise ValueError(f"scale must be above 0 and finite, got {scale}")
+    return scale
+
+
 def turn(cosine: Tensor, angle: float) -> Tensor:
     """Cosine of an angle that has grown by `angle` (radians; below zero it shrinks), with a finite gradient everywhere.
 

@@ -30,7 +30,7 @@ class Focal(nn.Module):
         self, embedding_dim: int, num_classes: int, gamma: float = 2.0, class_weights: Sequence[float] | None = None
     ) -> None:
         super().__init__()
-        if gamma < 0:
+        if not gamma >= 0:
             raise ValueError(f"gamma must be 0 or more, got {gamma}")
         self.linear = nn.Linear(embedding_dim, num_classes)
         self.gamma = gamma

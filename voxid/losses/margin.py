@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxid.losses.class_weights import weight_tensor
-from voxid.losses.cosine import class_cosines, class_rows, nearer, turn
+from voxid.losses.cosine import check_scale, class_cosines, class_rows, nearer, turn
 from voxid.registry import register
 
 
@@ -35,6 +35,8 @@ class Softmax(nn.Module):
         class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise ValueError(f"label_smoothing must lie within 0 ... 1, got {label_smoothing}")
         self.linear = nn.Linear(embedding_dim, num_classes)
         self.label_smoothing = label_smoothing
         self.register_buffer("class_weights", weight_tensor(class_weights, num_classes), persistent=False)
@@ -78,7 +80,7 @@ class AMSoftmax(nn.Module):
         super().__init__()
         self.weight = class_rows(embedding_dim, num_classes)
         self.margin = margin
-        self.scale = scale
+        self.scale = check_scale(scale)
         self.register_buffer("class_weights", weight_tensor(class_weights, num_classes), persistent=False)
 
     def forward(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,7 +137,7 @@ class AAMSoftmax(nn.Module):
             raise ValueError(f"topk must be 0 or more, got {topk}")
         self.weight = class_rows(embedding_dim, num_classes, sub_centers)
         self.margin = margin
-        self.scale = scale
+        self.scale = check_scale(scale)
         self.easy_margin = easy_margin
         self.topk = min(topk, num_classes - 1)
         self.topk_margin = topk_margin

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from voxid.losses.cosine import check_scale
+
 
 class ScaledCosine(nn.Module):
     """scale * cosine + bias; the scale is learned as its logarithm, so that it stays above zero.
@@ -20,9 +22,7 @@ class ScaledCosine(nn.Module):
 
     def __init__(self, scale: float = 10.0, bias: float = -5.0) -> None:
         super().__init__()
-        if scale <= 0:
-            raise ValueError(f"scale must be above 0, got {scale}")
-        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(check_scale(scale))))
         self.bias = nn.Parameter(torch.tensor(bias))
 
     def forward(self, cosine: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxid.losses.class_weights import weight_tensor, weighted_mean
-from voxid.losses.cosine import class_cosines, class_rows, nearer, turn
+from voxid.losses.cosine import check_scale, class_cosines, class_rows, nearer, turn
 from voxid.registry import register
 
 
@@ -52,11 +52,14 @@ class SphereFace2(nn.Module):
         super().__init__()
         if margin_type not in ("A", "C"):
             raise ValueError(f"margin_type must be 'A' or 'C', got {margin_type!r}")
-        if power < 1:
+        if not power >= 1:
             raise ValueError(f"power must be 1 or more, got {power}")
+        if not 0.0 <= balance <= 1.0:
+            raise ValueError(f"balance must lie within 0 ... 1, got {balance}")
         self.weight = class_rows(embedding_dim, num_classes)
         self.bias = nn.Parameter(torch.zeros(()))
-        self.margin, self.scale, self.balance, self.power, self.margin_type = margin, scale, balance, power, margin_type
+        self.margin, self.scale, self.balance = margin, check_scale(scale), balance
+        self.power, self.margin_type = power, margin_type
         self.register_buffer("class_weights", weight_tensor(class_weights, num_classes), persistent=False)
 
     def forward(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,19 @@ import torch
 from torch import Tensor, nn
 
 
+def check_counts(**counts: int | None) -> None:
+    """Raise `ValueError` unless every count is 1 or more; None is one that is not given.
+
+    Example:
+        >>> check_counts(channels=4, groups=0)
+        Traceback (most recent call last):
+        ValueError: groups must be 1 or more, got 0
+    """
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be 1 or more, got {count}")
+
+
 def frame_mask(lengths: Tensor, num_frames: int) -> Tensor:
     """Mask [B, 1, N] of the frames that belong to each item.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from voxid.models.layers import masked_mean, masked_std
+from voxid.models.layers import check_counts, masked_mean, masked_std
 from voxid.registry import register
 
 
@@ -59,6 +59,7 @@ class SelfAttentivePooling(nn.Module):
 
     def __init__(self, channels: int, bottleneck: int = 128) -> None:
         super().__init__()
+        check_counts(bottleneck=bottleneck)
         self.output_dim = channels
         self.linear = nn.Conv1d(channels, bottleneck, 1)
         self.context = nn.Conv1d(bottleneck, 1, 1, bias=False)
@@ -82,6 +83,7 @@ class AttentiveStatisticsPooling(nn.Module):
 
     def __init__(self, channels: int, bottleneck: int = 128, context: bool = True) -> None:
         super().__init__()
+        check_counts(bottleneck=bottleneck)
         self.output_dim = 2 * channels
         self.context = context
         self.linear1 = nn.Conv1d(3 * channels if context else channels, bottleneck, 1)
@@ -152,6 +154,7 @@ class MultiQueryMultiHeadPooling(nn.Module):
     def __init__(self, channels: int, heads: int = 8, queries: int = 2, bottleneck: int = 64, per_channel: bool = True) -> None:
         super().__init__()
         check_heads(channels, heads)
+        check_counts(queries=queries, bottleneck=bottleneck)
         self.output_dim = 2 * queries * channels
         self.heads, self.queries = heads, queries
         pairs = heads * queries
@@ -181,6 +184,7 @@ class XiPooling(nn.Module):
 
     def __init__(self, channels: int, bottleneck: int = 256, deviation: bool = False) -> None:
         super().__init__()
+        check_counts(bottleneck=bottleneck)
         self.output_dim = 2 * channels if deviation else channels
         self.deviation = deviation
         self.prior_mean = nn.Parameter(torch.zeros(channels))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from voxid.errors import ConfigError
+from voxid.losses.combined import Combined
 from voxid.models.speaker.classifier import SpeakerClassifier
 from voxid.models.speaker.encoder import SpeakerEncoder
 
@@ -19,18 +20,22 @@ def as_classifier(model: SpeakerEncoder, loss: nn.Module, speakers: Sequence[str
 
     Args:
         model: The trained encoder.
-        loss: The loss it was trained with: linear classes (softmax, focal), or classes on the unit sphere.
+        loss: The loss it was trained with: linear classes (softmax, focal), or classes on the unit sphere. Of several
+            (`combined`) the first one.
         speakers: Names of the K speakers, in the order of the classes.
 
     Raises:
         ConfigError: ``E_LOSS``, a loss that has no classes, or whose logits are of another kind.
     """
-    if not hasattr(loss, "logits"):
+    while isinstance(loss, Combined):
+        loss = loss.parts[0]
+    linear: Any = getattr(loss, "linear", None)
+    logits: Any = getattr(loss, "logits", None)
+    weight: Tensor | None = getattr(loss if linear is None else linear, "weight", None)
+    if logits is None or weight is None:
         raise ConfigError(_reason(loss), "E_LOSS")
     count = len(speakers)
-    linear: Any = getattr(loss, "linear", None)
-    logits: Any = loss.logits
-    rows: Tensor = getattr(loss if linear is None else linear, "weight")[:count].cpu()  # noqa: B009 - for the type checker
+    rows = weight[:count].cpu()
     rows = rows[:, None] if rows.ndim == 2 else rows
     net = SpeakerClassifier(
         {key: value for key, value in model.spec.items() if key != "name"},

@@ -193,6 +193,8 @@ def training_corpus(
         raise ConfigError(f"data: workers must be 0 or more, got {workers}")
     if not speeds or speeds[0] != 1.0 or not all(0.5 <= speed <= 2.0 for speed in speeds):
         raise ConfigError(f"data: speeds must begin with 1.0 and lie within 0.5 ... 2, got {list(speeds)}")
+    if len(set(speeds)) < len(speeds):
+        raise ConfigError(f"data: each speed makes classes of its own, so none may come twice; got speeds={list(speeds)}")
     if bins is not None and len(speeds) > 1:
         raise ConfigError("data: features cannot be played faster; set data.speeds=[1.0]")
     pieces = read_each(manifest, root, where)

@@ -50,19 +50,27 @@ def _take_classes(
     """Copy the parameters of a loss: those with a row a class (new row, old row) by speaker, others whole."""
     for name, value in loss.named_parameters():
         old = weights[f"loss.{name}"]
-        if value.ndim and len(value) == num_classes:
+        by_class = value.ndim > 0 and len(value) == num_classes
+        if old.shape[by_class:] != value.shape[by_class:]:  # copying would broadcast one centre to all sub-centres, say
+            raise RuntimeError(f"loss.{name} is {list(old.shape)} there and {list(value.shape)} here")
+        if by_class:
             value[[new for new, _ in rows]] = old[[row for _, row in rows]].to(value)
         else:
             value.copy_(old)
 
 
-def check_same(path: Path, speakers: Sequence[str], shapes: Mapping[str, Sequence[int]]) -> None:
-    """Raise `ConfigError` when a checkpoint belongs to another training: other speakers, another net."""
+def check_same(path: Path, speakers: Sequence[str], shapes: Mapping[str, Sequence[int]], utterances: int) -> None:
+    """Raise `ConfigError` when a checkpoint belongs to another training: other speakers or utterances, another net."""
     found = read_checkpoint(path)
     if found["speakers"] != list(speakers):
         raise ConfigError(
             f"{path}: a training of {len(found['speakers'])} other speakers than the {len(speakers)} of this manifest; "
             "resume with the manifest it began with, or start from its weights: init=FILE.ckpt with another output"
+        )
+    if found.get("utterances", utterances) != utterances:
+        raise ConfigError(
+            f"{path}: a training of {found['utterances']} utterances, and now there are {utterances}, of which other batches are "
+            "drawn; resume with the manifest it began with, or start from its weights: init=FILE.ckpt with another output"
         )
     if {name: list(value.shape) for name, value in found["state_dict"].items()} != {name: list(s) for name, s in shapes.items()}:
         raise ConfigError(

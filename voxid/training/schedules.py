@@ -52,6 +52,8 @@ class Schedule:
             raise ConfigError(
                 f"schedule: warmup_steps >= 0 and 0 <= final <= 1 are needed, got {self.warmup_steps} and {self.final}"
             )
+        if self.name == "exponential" and not self.final:
+            raise ConfigError("schedule: exponential never gets to 0; set schedule.final above 0, e.g. 0.001")
         if self.patience < 0 or not 0.0 < self.factor < 1.0:
             raise ConfigError(f"schedule: patience >= 0 and 0 < factor < 1 are needed, got {self.patience} and {self.factor}")
         if self.cycle_steps is not None and self.cycle_steps < 2:

@@ -62,6 +62,11 @@ class Settings:
             raise ConfigError(
                 "trainer: ema needs whole weights in each process, which fsdp has not; take strategy=ddp or ema=null"
             )
+        if self.gradient_clip and self.strategy.startswith("fsdp"):
+            raise ConfigError(
+                "trainer: gradient_clip needs whole gradients in each process, which fsdp has not; take strategy=ddp or "
+                "gradient_clip=null"
+            )
 
 
 def make_trainer(settings: Settings, **more: Any) -> lightning.Trainer:

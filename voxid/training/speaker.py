@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
@@ -24,6 +26,9 @@ from voxid.training.optim import optimizer
 from voxid.training.resume import start_from
 from voxid.training.schedules import MarginSchedule, Plateau, Schedule
 
+# Of an optimiser's options, how it computes, not what: a resumed training keeps it.
+COMPUTED = ("params", "fused", "foreach", "capturable", "differentiable", "decoupled_weight_decay")
+log = logging.getLogger("voxid")
 LOOK = 10  # batches between two looks at the loss: each look makes a GPU wait for its queue
 
 
@@ -55,12 +60,14 @@ class TrialSet:
 
 
 def mean_embedding(model: SpeakerEncoder, dataset: SpeakerDataset, device: torch.device, most: int = 1000) -> Tensor:
-    """Mean [D] of the embeddings of up to `most` training utterances, evenly taken, as they are (no augmentation), 10 s at most.
+    """Mean [D] of the embeddings of one utterance each of up to `most` training speakers, evenly taken, as they are (no
+    augmentation), 10 s at most. A speaker with hundreds of utterances counts like all others.
 
-    wespeaker subtracts this mean before the cosine; here it can go into the last layer.
+    wespeaker subtracts the mean of its training before the cosine; here it can go into the last layer.
     """
     total = torch.zeros(model.embedding_dim)
-    chosen = range(0, len(dataset), -(-len(dataset) // most))
+    first = [dataset.labels.index(speaker) for speaker in sorted(set(dataset.labels))]
+    chosen = first[:: -(-len(first) // most)]
     with torch.inference_mode():
         for utterance in chosen:
             samples = dataset.pcm.read(utterance, 0, min(dataset.pcm.num_samples(utterance), 10 * model.sample_rate))
@@ -85,6 +92,7 @@ class SpeakerTask(lightning.LightningModule):
         compile: Compile the net behind its front-end with torch.compile: a minute at the start, faster steps.
         init: What to start from (fine-tuning), or None: a model file; or a checkpoint of a training, which also brings the
             class weights of the speakers that both trainings know, at their own speed.
+        notes: What the checkpoints hold beside weights: what a resumed training is compared with.
     """
 
     def __init__(
@@ -104,6 +112,7 @@ class SpeakerTask(lightning.LightningModule):
         seed: int = 0,
         compile: bool = False,
         init: str | None = None,
+        notes: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -111,7 +120,7 @@ class SpeakerTask(lightning.LightningModule):
         self.speakers = list(speakers)
         if init is not None:
             start_from(init, self.model, self.loss, self.speakers, num_classes)
-        self.steps, self.seed = steps, seed
+        self.steps, self.seed, self.notes = steps, seed, dict(notes or {})
         self.margin = getattr(self.loss, "margin", None)
         self.augmenter = augmenter
         self.specaugment = specaugment
@@ -137,18 +146,36 @@ class SpeakerTask(lightning.LightningModule):
             self.loss.margin = self.margin_schedule.at(self.global_step, self.steps, self.margin)
         loss, hits = self.loss(self.embed_features(self._features(waveform, batch_idx)), label)
         if batch_idx % LOOK == 0 or self.trainer.is_last_batch:  # a checkpoint is written after the last one
-            self._refuse_nan(loss)
+            self._refuse(loss, f"the loss is {loss.item()} at step {self.global_step}")
         for name, value in (("loss", loss.detach()), ("accuracy", hits.float().mean())):
             self.log(name, value, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(label))
         return loss
 
-    def _refuse_nan(self, loss: Tensor) -> None:
-        if not bool(torch.isfinite(loss)):
-            raise ModelError(
-                f"the loss is {loss.item()} at step {self.global_step}; the last checkpoint is whole. "
-                "Resume from it with a lower optimizer.lr, or with trainer.precision=32-true",
-                "E_NOT_FINITE",
-            )
+    def on_train_batch_end(self, *_: Any) -> None:
+        """At the end of an epoch, look at the weights before they are validated and saved."""
+        if self.trainer.is_last_batch:
+            for value in self._moved():
+                self._refuse(value, f"weights are no finite numbers any more after step {self.global_step}")
+
+    def _moved(self) -> Iterator[Tensor]:
+        """Weights, statistics, and what the optimiser remembers of them."""
+        yield from self.state_dict().values()
+        for state in self.trainer.optimizers[0].state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
+
+    def _refuse(self, value: Tensor, what: str) -> None:
+        if not bool(torch.isfinite(value).all()):
+            raise ModelError(f"{what}. {self._way_out()}", "E_NOT_FINITE")
+
+    def _way_out(self) -> str:
+        folders = [saved.dirpath for saved in self.trainer.checkpoint_callbacks if isinstance(saved, ModelCheckpoint)]
+        last = next((path for folder in folders if (path := Path(folder or "") / "last.ckpt").is_file()), None)
+        if last is None:
+            return "No checkpoint was written yet: begin anew with a lower optimizer.lr, or with trainer.precision=32-true"
+        return (
+            f"{last} is older and finite: go on from it with trainer.resume=true and a lower optimizer.lr, or with "
+            "trainer.precision=32-true; if that ends here too, begin anew so"
+        )
 
     def _features(self, waveform: Tensor, batch_idx: int) -> Tensor:
         # Draws of the batch's own, torch's global ones (dropout, dither) too: a resumed run meets those of the unbroken one.
@@ -182,8 +209,28 @@ class SpeakerTask(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser of the recipe, and a schedule that moves every step."""
         rule = registry.call(optimizer, {"parameters": list(self.parameters())} | self.optimizer_spec, "optimizer")
-        scheduler = torch.optim.lr_scheduler.LambdaLR(rule, lambda step: self.schedule.at(step, self.steps) * self.plateau.factor)
+        self.options = [{key: value for key, value in group.items() if key not in COMPUTED} for group in rule.param_groups]
+        scheduler = torch.optim.lr_scheduler.LambdaLR(rule, lambda step: self._factor(step))
         return {"optimizer": rule, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _factor(self, step: int) -> float:
+        """On the learning rate."""
+        return self.schedule.at(step, self.steps) * self.plateau.factor
+
+    def on_train_start(self) -> None:
+        """Put the options of the recipe over those that a resumed training found in its checkpoint."""
+        rule, scheduler = self.trainer.optimizers[0], self.trainer.lr_scheduler_configs[0].scheduler
+        rates = [options["lr"] for options in self.options]
+        changed = scheduler.base_lrs != rates
+        for group, options in zip(rule.param_groups, self.options, strict=True):
+            group.update({key: value for key, value in options.items() if key != "lr"}, initial_lr=options["lr"])
+        # A plateau that fell after the last step does so from the next one on: its rate stays as it was found.
+        if changed or self.schedule.name != "plateau":
+            for group, rate in zip(rule.param_groups, rates, strict=True):
+                group["lr"] = rate * self._factor(scheduler.last_epoch)
+        if changed:
+            log.info("optimizer.lr: %g from here on, before %g", rates[0], scheduler.base_lrs[0])
+            scheduler.base_lrs = rates
 
     def configure_gradient_clipping(
         self,
@@ -202,7 +249,7 @@ class SpeakerTask(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the names of the classes, so that a fine-tuning finds its speakers, and where a plateau stands."""
-        checkpoint["speakers"] = self.speakers
+        checkpoint.update(self.notes, speakers=self.speakers)
         checkpoint["plateau"] = self.plateau.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

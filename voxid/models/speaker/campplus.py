@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxid.models.layers import keep_frames, masked_mean, stride_mask
+from voxid.models.layers import check_counts, keep_frames, masked_mean, stride_mask
 from voxid.registry import register
 
 KERNEL = 3
@@ -164,10 +164,13 @@ class CAMPPlus(nn.Module):
         segment: int = 100,
     ) -> None:
         super().__init__()
-        if len(layers) != len(DILATIONS):
+        check_counts(channels=channels, front_channels=front_channels, growth=growth, bottleneck=bottleneck, segment=segment)
+        if len(layers) != len(DILATIONS) or min(layers) < 1:
             raise ValueError(
                 f"layers must name the depth of {len(DILATIONS)} dense blocks, e.g. (12, 24, 16), got {list(layers)}"
             )
+        if bottleneck * growth < 2:
+            raise ValueError(f"bottleneck times growth must be 2 or more: the gate halves it, got {bottleneck} x {growth}")
         self.front = FrontEndConvolution(input_dim, front_channels)
         self.conv = nn.Conv1d(self.front.output_dim, channels, 5, 2, 2, bias=False)
         self.bn = nn.BatchNorm1d(channels)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxid import registry
+from voxid.models.layers import check_counts
 from voxid.registry import register
 
 
@@ -39,6 +40,7 @@ class SpeakerClassifier(nn.Module):
         sub_centers: int = 1,
     ) -> None:
         super().__init__()
+        check_counts(sub_centers=sub_centers)
         self.spec = {
             "name": "speaker_classifier",
             "encoder": dict(encoder),

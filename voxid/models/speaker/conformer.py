@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from voxid.models.layers import keep_frames
+from voxid.models.layers import check_counts, keep_frames
 from voxid.models.speaker.transformer import SelfAttention
 from voxid.registry import register
 
@@ -157,8 +157,7 @@ class Conformer(nn.Module):
         super().__init__()
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd so that the length stays, got {kernel_size}")
-        if num_layers < 1:
-            raise ValueError(f"num_layers must be 1 or more, got {num_layers}")
+        check_counts(d_model=d_model, ffn_dim=ffn_dim, num_layers=num_layers, kernel_size=kernel_size)
         self.output_dim = width = input_dim if d_model is None else d_model
         self.prenet = nn.Identity() if d_model is None else nn.Linear(input_dim, d_model)
         self.conformer_layers = nn.ModuleList(

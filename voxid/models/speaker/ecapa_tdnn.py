@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from voxid.models.layers import ConvReluNorm, Res2Conv, SqueezeExcitation
+from voxid.models.layers import ConvReluNorm, Res2Conv, SqueezeExcitation, check_counts
 from voxid.registry import register
 
 
@@ -48,6 +48,7 @@ class ECAPATDNN(nn.Module):
         aggregation_norm: bool = True,
     ) -> None:
         super().__init__()
+        check_counts(channels=channels, output_dim=output_dim, se_bottleneck=se_bottleneck)
         self.output_dim = output_dim
         self.stem = ConvReluNorm(input_dim, channels, kernel_size=5)
         self.blocks = nn.ModuleList(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from voxid import registry
 from voxid.errors import ModelError, did_you_mean
-from voxid.models.layers import frame_mask
+from voxid.models.layers import check_counts, frame_mask
 from voxid.registry import register
 
 HEADS = ("linear", "relu", "norm")
@@ -45,6 +45,7 @@ class SpeakerEncoder(nn.Module):
         head: str = "linear",
     ) -> None:
         super().__init__()
+        check_counts(embedding_dim=embedding_dim)
         self.spec = {
             "name": "speaker_encoder",
             "frontend": frontend,

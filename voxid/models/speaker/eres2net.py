@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from voxid.models.layers import keep_frames, stride_mask
+from voxid.models.layers import check_counts, keep_frames, stride_mask
 from voxid.registry import register
 
 CEILING = 20.0  # of the clipped ReLU inside the blocks, as in the published nets
@@ -129,6 +129,7 @@ class Stages(nn.Module):
 
     def __init__(self, channels: int, blocks: Sequence[int], base_width: int, scale: int, expansion: int) -> None:
         super().__init__()
+        check_counts(channels=channels, base_width=base_width, scale=scale, expansion=expansion)
         if len(blocks) != len(STRIDES) or min(blocks) < 1:
             raise ValueError(f"blocks must name the depth of {len(STRIDES)} stages, e.g. (3, 4, 6, 3), got {list(blocks)}")
         self.conv = nn.Conv2d(1, channels, 3, padding=1, bias=False)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxid.errors import did_you_mean
-from voxid.models.layers import keep_frames, masked_mean
+from voxid.models.layers import check_counts, keep_frames, masked_mean
 from voxid.registry import register
 
 HEADS = 4
@@ -273,6 +273,12 @@ def block_2d(block: str, channels: int, bins: int, group: int) -> nn.Module:
     raise ValueError(f"unknown 2-D block {block!r}: {did_you_mean(block, ('convnext', 'resnet', 'resnet_se'))}")
 
 
+def _stage(numbers: Sequence[int]) -> Stage:
+    if len(numbers) != len(Stage._fields) or min(numbers[:3]) < 1 or numbers[3] < 0:
+        raise ValueError(f"a stage is [stride, depth, expansion, reduction], 1 or more each, reduction 0 or more; got {numbers}")
+    return Stage(*numbers)
+
+
 def fits(input_dim: int, channels: int, stages: Sequence[Stage]) -> bool:
     """Whether `input_dim` bins can be divided by every stride, and each 1-D part into the heads of its attention.
 
@@ -343,9 +349,12 @@ class ReDimNet(nn.Module):
         super().__init__()
         if size not in SIZES:
             raise ValueError(f"unknown size {size!r} of redimnet: {did_you_mean(size, SIZES)}")
+        check_counts(channels=channels, group=group)
         published = SIZES[size]
         channels, block, group = channels or published.channels, block or published.block, group or published.group
-        plan = [Stage(*stage) for stage in stages or published.stages]
+        plan = [_stage(stage) for stage in (published.stages if stages is None else stages)]
+        if not plan:
+            raise ValueError("stages must name one stage or more, each as [stride, depth, expansion, reduction]")
         check_input_dim(input_dim, channels, plan)
         frame, bins = channels * input_dim, input_dim
         self.output_dim = frame

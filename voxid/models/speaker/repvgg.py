@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from voxid.errors import ModelError
-from voxid.models.layers import keep_frames, stride_mask
+from voxid.models.layers import check_counts, keep_frames, stride_mask
 from voxid.models.speaker.encoder import SpeakerEncoder
 from voxid.registry import register
 
@@ -147,8 +147,11 @@ class RepVGG(nn.Module):
         blocks = SIZES[size].blocks if num_blocks is None else tuple(num_blocks)
         if len(blocks) != 4 or min(blocks) < 1:
             raise ValueError(f"num_blocks must be four numbers of 1 or more, got {list(blocks)}")
+        check_counts(base_width=base_width)
         factors = SIZES[size].widths
         widths = [int(base_width * 2**place * factor) for place, factor in enumerate(factors)]
+        if min(widths) < 1:
+            raise ValueError(f"base_width {base_width} leaves no channel to the first stage of {size}; take a wider one")
         inputs = min(64, widths[0])
         self.stage0 = RepVGGBlock(1, inputs, 1, deployed)
         stages = []

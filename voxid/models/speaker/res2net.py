@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from voxid.models.layers import keep_frames, stride_mask
+from voxid.models.layers import check_counts, keep_frames, stride_mask
 from voxid.models.speaker.resnet import BLOCKS, ResidualNet, shortcut
 from voxid.registry import register
 
@@ -79,8 +79,7 @@ class Res2Net(ResidualNet):
             raise ValueError(f"depth must be one of {', '.join(map(str, BLOCKS))}, got {depth}")
         if scale < 2:
             raise ValueError(f"scale must be 2 or more, got {scale}")
-        if min(channels, base_width) < 1:
-            raise ValueError(f"channels and base_width must be 1 or more, got {channels} and {base_width}")
+        check_counts(channels=channels, base_width=base_width)
 
         def block(inputs: int, width: int, stride: int) -> nn.Module:
             return Res2Block(inputs, width, stride, max(1, width * base_width // 64), scale)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from voxid.models.layers import SqueezeExcitation, keep_frames, stride_mask
+from voxid.models.layers import SqueezeExcitation, check_counts, keep_frames, stride_mask
 from voxid.registry import register
 
 # Blocks of each stage: 18 ... 152 after He et al., 100 after SimAM-ResNet, 221 and 293 the deep nets of the r-vector.
@@ -228,8 +228,7 @@ class ResNet(ResidualNet):
         basic = depth in BASIC
         if basic and (groups, base_width) != (1, 64):
             raise ValueError(f"groups and base_width belong to bottlenecks (depth 50, 101, 152, 221, 293), got depth {depth}")
-        if min(channels, reduction, groups, base_width) < 1:
-            raise ValueError("channels, reduction, groups and base_width must be 1 or more")
+        check_counts(channels=channels, reduction=reduction, groups=groups, base_width=base_width)
 
         def block(inputs: int, width: int, stride: int) -> nn.Module:
             outputs = width if basic else Bottleneck.expansion * width
@@ -246,7 +245,8 @@ class ResNet(ResidualNet):
 def se_resnet(input_dim: int = 80, depth: int = 34, channels: int = 32, reduction: int = 8) -> ResNet:
     """`ResNet` with squeeze-and-excitation in each block: features [B, F, N] -> frames [B, output_dim, ceil(N / 8)].
 
-    The arguments are those of `ResNet`; 50 with 64 channels and reduction 16 is SE-ResNet-50 of the paper behind another stem.
+    The arguments mean what they mean in `ResNet`; depth 50 with 64 channels and reduction 16 is SE-ResNet-50 of the paper
+    behind another stem.
 
     Hu et al., "Squeeze-and-excitation networks", CVPR 2018.
     """
@@ -259,7 +259,8 @@ def resnext(
 ) -> ResNet:
     """`ResNet` of bottlenecks with grouped convolutions: features [B, F, N] -> frames [B, output_dim, ceil(N / 8)].
 
-    The arguments are those of `ResNet`. With 64 channels the default is the paper's 32 x 4d; 32 channels halve all its widths.
+    The arguments mean what they mean in `ResNet`. With 64 channels the default is the paper's 32 x 4d; 32 channels halve
+    all its widths.
 
     Xie et al., "Aggregated residual transformations for deep neural networks", CVPR 2017.
     """

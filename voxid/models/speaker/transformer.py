@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voxid.models.layers import check_counts
 from voxid.registry import register
 
 POSITIONS = ("none", "sinusoidal")
@@ -119,8 +120,7 @@ class Transformer(nn.Module):
         super().__init__()
         if positions not in POSITIONS:
             raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {positions!r}")
-        if num_layers < 1:
-            raise ValueError(f"num_layers must be 1 or more, got {num_layers}")
+        check_counts(d_model=d_model, ffn_dim=ffn_dim, num_layers=num_layers)
         self.output_dim = width = input_dim if d_model is None else d_model
         self.positions = positions
         self.prenet = nn.Identity() if d_model is None else nn.Linear(input_dim, d_model)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxid.models.layers import keep_frames, stride_mask
+from voxid.models.layers import check_counts, keep_frames, stride_mask
 from voxid.registry import register
 
 Pair = tuple[int, int]  # along frequency, along time
@@ -121,6 +121,9 @@ class VGG(nn.Module):
             raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
         if collapse not in COLLAPSES:
             raise ValueError(f"collapse must be one of {', '.join(COLLAPSES)}, got {collapse!r}")
+        check_counts(output_dim=output_dim)
+        if not 0.0 < width < float("inf"):
+            raise ValueError(f"width must be above 0 and finite, got {width}")
         layout = VARIANTS[variant]
         rows = _rows(layout, input_dim)
         if rows < 1:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxid.models.layers import keep_frames
+from voxid.models.layers import check_counts, keep_frames
 from voxid.registry import register
 
 CONTEXT = ((5, 1), (3, 2), (3, 3), (1, 1), (1, 1))  # kernel and dilation of each layer
@@ -49,6 +49,7 @@ class XVector(nn.Module):
         self, input_dim: int = 80, channels: int = 512, output_dim: int = 1500, affine: bool = False, padding: bool = True
     ) -> None:
         super().__init__()
+        check_counts(channels=channels, output_dim=output_dim)
         self.output_dim = output_dim
         self.padding = padding
         widths = [input_dim, channels, channels, channels, channels, output_dim]
