@@ -36,7 +36,6 @@ RECIPES: dict[str, dict[str, Sequence[str]]] = {
         "mqmha": ["model.pooling={name: mqmha}"],
         "xi": ["model.pooling={name: xi}"],
         "asp with context, seed 1": ["model.pooling={name: asp, context: true}", "seed=1"],
-        "asp with context, seed 2": ["model.pooling={name: asp, context: true}", "seed=2"],
     },
     "loss": {
         "softmax": ["loss={name: softmax}"],
@@ -133,7 +132,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", choices=[*RECIPES], default=[*RECIPES])
     arguments = parser.parse_args()
