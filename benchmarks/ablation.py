@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from voxid.cli import keep_memory
 from voxid.config import load_recipe
 from voxid.training.fit import fit
 
@@ -132,10 +133,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", choices=[*RECIPES], default=[*RECIPES])
     arguments = parser.parse_args()
+    keep_memory()
     for table in arguments.only:
         print(f"\n| {table} | mean EER, % | cv_fr_dev | cv_multi_dev | speech_commands_dev |\n|---|---|---|---|---|")
         for name, overrides in RECIPES[table].items():

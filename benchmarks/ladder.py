@@ -16,6 +16,7 @@ import argparse
 import csv
 from pathlib import Path
 
+from voxid.cli import keep_memory
 from voxid.config import load_recipe
 from voxid.evaluation.identification import evaluate_identification
 from voxid.training.fit import fit
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=[*RUNGS, BEST])
     arguments = parser.parse_args()
+    keep_memory()
     arguments.output.mkdir(parents=True, exist_ok=True)
     rows, manifest = closed_set(arguments.data), arguments.output / "closed_set.csv"
     with manifest.open("w", newline="") as file:
