@@ -277,7 +277,9 @@ def test_json_of_prepare_and_evaluate(shell: Shell, model: Path) -> None:
 
 @pytest.mark.parametrize("command", ["list", "recipes"])
 def test_json_of_models(shell: Shell, command: str) -> None:
-    as_json(shell("models", command, "--json"))
+    found = as_json(shell("models", command, "--json"))
+    names = [entry if command == "recipes" else entry["name"] for entry in found]
+    assert {"recipes": "speaker/ecapa_tdnn", "list": "ecapa_tdnn_small"}[command] in names
 
 
 @pytest.fixture

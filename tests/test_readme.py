@@ -107,7 +107,8 @@ def test_calls_are_found() -> None:
 
 @pytest.mark.parametrize(("page", "arguments"), ALL, ids=_name)
 def test_a_shell_line_parses(page: Path, arguments: list[str]) -> None:
-    app.parse_args(arguments, exit_on_error=False, print_error=False)
+    command, *_ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+    assert callable(command)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

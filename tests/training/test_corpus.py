@@ -57,7 +57,7 @@ def overlap(train: Path, lists: list[Path], cache: Path, **options: object) -> N
 
 
 def test_other_speakers_are_no_overlap(train, dev, tmp_path) -> None:
-    overlap(train, [dev / "dev.trials"], tmp_path / "cache")
+    assert overlap(train, [dev / "dev.trials"], tmp_path / "cache") is None
 
 
 @pytest.mark.parametrize("linked", ["recording", "folder", "manifest"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from voxid.data.kaldi import is_kaldi, read_kaldi
 from voxid.data.manifest import Manifest, Utterance, Where
 from voxid.data.measure import Reject, measure
 from voxid.data.prepare_corpus import prepare_corpus
-from voxid.data.prepared import Prepared, check_durations, check_place, out_of_range, write_prepared
+from voxid.data.prepared import Prepared, check_durations, check_place, judged, write_prepared
 from voxid.data.scan import scan
 from voxid.errors import ConfigError, DataError
 
@@ -98,18 +98,24 @@ def prepare(
         raise ConfigError(f"{folder} is a Kaldi data folder, whose utt2spk names the speakers: leave out the speaker rule")
     sources = _sources(folder, rule)
     readable = [source.path for source in sources if source.reject is None]
+    with closing(measure(readable, strict=strict, workers=workers, progress=progress)) as answers:
+        rows, rejects = _sorted_out(sources, answers, min_duration, max_duration)
+    return write_prepared(folder, output, root, Manifest.of(rows), rejects)
+
+
+def _sorted_out(
+    sources: Iterable[_Source], answers: Iterator[float | Reject], least: float, most: float
+) -> tuple[list[Utterance], list[tuple[str, str, str]]]:
+    """The rows of the manifest, and what is left out with code and reason."""
     rows: list[Utterance] = []
     rejects: list[tuple[str, str, str]] = []
-    with closing(measure(readable, strict=strict, workers=workers, progress=progress)) as answers:
-        for source in sources:
-            answer = source.reject or next(answers)
-            if isinstance(answer, float):
-                answer = out_of_range(answer, min_duration, max_duration) or answer
-            if isinstance(answer, Reject):
-                rejects.append((source.name.encode(errors="backslashreplace").decode(), *answer))
-            else:
-                rows.append(Utterance(source.path, source.speaker or "", round(answer, 6), source.extra))
-    return write_prepared(folder, output, root, Manifest.of(rows), rejects)
+    for source in sources:
+        duration = judged(source.reject or next(answers), least, most)
+        if isinstance(duration, Reject):
+            rejects.append((source.name.encode(errors="backslashreplace").decode(), *duration))
+        else:
+            rows.append(Utterance(source.path, source.speaker or "", duration, source.extra))
+    return rows, rejects
 
 
 def speaker_rule(part: int = 0, regex: str | None = None) -> Callable[[str], str | None]:

@@ -18,7 +18,7 @@ from voxid.audio import io
 from voxid.data.corpora.layout import Row
 from voxid.data.manifest import Manifest, Where
 from voxid.data.measure import Reject, measure
-from voxid.data.prepared import Prepared, check_durations, check_place, out_of_range, write_prepared
+from voxid.data.prepared import Prepared, check_durations, check_place, judged, write_prepared
 from voxid.data.table import CODE
 from voxid.errors import AudioError, ConfigError, DataError, did_you_mean
 
@@ -82,13 +82,12 @@ def prepare_corpus(
     kept, durations = [], []
     with closing(answers):
         for number, answer in zip(taken, answers, strict=True):
-            if isinstance(answer, float):
-                answer = out_of_range(answer, min_duration, max_duration) or answer
-            if isinstance(answer, Reject):
-                rejects.append((table.names[number], *answer))
+            duration = judged(answer, min_duration, max_duration)
+            if isinstance(duration, Reject):
+                rejects.append((table.names[number], *duration))
             else:
                 kept.append(number)
-                durations.append(round(answer, 6))
+                durations.append(duration)
     return write_prepared(folder, output, root, table.manifest(kept, durations), sorted(rejects))
 
 

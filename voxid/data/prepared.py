@@ -60,13 +60,15 @@ def check_place(output: Path) -> None:
         raise DataError(f"{output}: {output.parent} cannot be written to; choose another place", "E_WRITE")
 
 
-def out_of_range(duration: float, least: float, most: float) -> Reject | None:
-    """Why a recording of this length is left out, or None."""
-    if duration < least:
-        return Reject("E_TOO_SHORT", f"{duration:.3f} s; asked for {least:g} s or more")
-    if duration > most:
-        return Reject("E_TOO_LONG", f"{duration:.3f} s; asked for {most:g} s or less")
-    return None
+def judged(answer: float | Reject, least: float, most: float) -> float | Reject:
+    """A measured length in seconds, rounded to the microsecond, or why its recording is left out."""
+    if isinstance(answer, Reject):
+        return answer
+    if answer < least:
+        return Reject("E_TOO_SHORT", f"{answer:.3f} s; asked for {least:g} s or more")
+    if answer > most:
+        return Reject("E_TOO_LONG", f"{answer:.3f} s; asked for {most:g} s or less")
+    return round(answer, 6)
 
 
 def write_prepared(

@@ -191,23 +191,12 @@ def training_corpus(
     )
     if workers < 0:
         raise ConfigError(f"data: workers must be 0 or more, got {workers}")
-    if not speeds or speeds[0] != 1.0 or not all(0.5 <= speed <= 2.0 for speed in speeds):
-        raise ConfigError(f"data: speeds must begin with 1.0 and lie within 0.5 ... 2, got {list(speeds)}")
-    if len(set(speeds)) < len(speeds):
-        raise ConfigError(f"data: each speed makes classes of its own, so none may come twice; got speeds={list(speeds)}")
-    if bins is not None and len(speeds) > 1:
-        raise ConfigError("data: features cannot be played faster; set data.speeds=[1.0]")
+    _check_speeds(speeds, bins)
     pieces = read_each(manifest, root, where)
     rows = joined(pieces, prefix_speakers)
     if not prefix_speakers:
         _warn_of_namesakes(pieces)
-    pcm: PCMCache | PCMFiles | FeatureFiles
-    if bins is not None:
-        pcm = FeatureFiles(rows.paths, bins)
-    elif seek:
-        pcm = PCMFiles(rows.paths, rows.durations, sample_rate=int(sample_rate))
-    else:
-        pcm = PCMCache(rows.paths, cache_folder(cache), sample_rate=int(sample_rate))
+    pcm = _samples(rows, cache, seek, sample_rate, bins)
     for path, code in pcm.rejected.items():
         log.warning("%s: %s, skipped", path, code)
     kept = [number for number in range(len(rows)) if pcm.num_samples(number)]
@@ -216,6 +205,24 @@ def training_corpus(
         raise DataError(f"{manifest}: training needs two speakers or more, found {len(speakers)}")
     dataset = SpeakerDataset(_Kept(pcm, kept), labels.tolist(), len(speakers), tuple(speeds))
     return Corpus(dataset, speakers, batching, workers, sample_rate, prefix_speakers, bins is not None)
+
+
+def _check_speeds(speeds: Sequence[float], bins: int | None) -> None:
+    if not speeds or speeds[0] != 1.0 or not all(0.5 <= speed <= 2.0 for speed in speeds):
+        raise ConfigError(f"data: speeds must begin with 1.0 and lie within 0.5 ... 2, got {list(speeds)}")
+    if len(set(speeds)) < len(speeds):
+        raise ConfigError(f"data: each speed makes classes of its own, so none may come twice; got speeds={list(speeds)}")
+    if bins is not None and len(speeds) > 1:
+        raise ConfigError("data: features cannot be played faster; set data.speeds=[1.0]")
+
+
+def _samples(rows: Manifest, cache: str, seek: bool, sample_rate: float, bins: int | None) -> PCMCache | PCMFiles | FeatureFiles:
+    """Where the crops are cut from: features of one's own, the recordings themselves, or their decoded samples."""
+    if bins is not None:
+        return FeatureFiles(rows.paths, bins)
+    if seek:
+        return PCMFiles(rows.paths, rows.durations, sample_rate=int(sample_rate))
+    return PCMCache(rows.paths, cache_folder(cache), sample_rate=int(sample_rate))
 
 
 @dataclass(frozen=True)
