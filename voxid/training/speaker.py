@@ -66,8 +66,8 @@ def mean_embedding(model: SpeakerEncoder, dataset: SpeakerDataset, device: torch
     wespeaker subtracts the mean of its training before the cosine; here it can go into the last layer.
     """
     total = torch.zeros(model.embedding_dim)
-    first = [dataset.labels.index(speaker) for speaker in sorted(set(dataset.labels))]
-    chosen = first[:: -(-len(first) // most)]
+    first = np.unique(dataset.labels, return_index=True)[1]
+    chosen = first[:: -(-len(first) // most)].tolist()
     with torch.inference_mode():
         for utterance in chosen:
             samples = dataset.pcm.read(utterance, 0, min(dataset.pcm.num_samples(utterance), 10 * model.sample_rate))
