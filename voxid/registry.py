@@ -25,6 +25,8 @@ ROOMS = {
     "speaker": "voxid.models.speaker",
     "loss": "voxid.losses",
     "corpus": "voxid.data.corpora",
+    "transform": "voxid.scoring",
+    "scorer": "voxid.scoring",
 }
 
 # What a constructor raises when its arguments make no sense together. A `VoxidError` inside it is none of these and passes.

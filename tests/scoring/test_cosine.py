@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.spatial.distance import cosine as scipy_cosine_distance
 
 from voxid.errors import DataError
-from voxid.scoring import cosine as module
+from voxid.scoring import bilinear as module
 from voxid.scoring.cosine import cosine, cosine_trials, unit
 
 

@@ -3,43 +3,53 @@
 FAR (false accept rate, false positive rate): the share of non-target trials that are accepted.
 FRR (false reject rate, miss rate, false negative rate): the share of target trials that are rejected.
 
-Every function takes finite `scores` [N] and `labels` [N] (bool, or 1 = target and 0 = non-target) with at least one trial of each
-class, raises `DataError` for anything else, and costs no more than the sorting of its trials.
+Every function takes `scores` [N] and `labels` [N] (bool, or 1 = target and 0 = non-target) with at least one trial of each class,
+and raises `DataError` for anything else, NaN among it. Infinite scores are taken, as a log-likelihood ratio may be infinite; only
+what answers a threshold refuses them. Tied scores are accepted or rejected together. Time and memory are O(N).
 """
 
 from __future__ import annotations
 
 import bisect
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from voxid.errors import ConfigError, DataError
+from voxid.errors import ConfigError, did_you_mean
+from voxid.metrics.classes import checked
+from voxid.metrics.classes import split as split
+from voxid.metrics.curves import det_curve as det_curve
+from voxid.metrics.error_counts import ErrorCounts
+from voxid.scoring.calibration import bayes_threshold
+
+Convention = Literal["plain", "hull"]
+CostPoint = float | tuple[float, float, float]  # p_target, or (p_target, c_miss, c_fa)
 
 
-def eer(scores: ArrayLike, labels: ArrayLike) -> float:
+def eer(scores: ArrayLike, labels: ArrayLike, *, convention: Convention = "plain") -> float:
     """Equal error rate, a fraction in [0, 1]; lower is better.
 
-    The point where FAR = FRR on the ROC drawn with straight lines between neighbouring operating points (not on its convex hull).
-    Tied scores are one step of that line, so a constant score gives 0.5.
+    The point where FAR = FRR on the ROC. Two conventions are in use, and a figure should say which:
+
+    - ``plain``: on the ROC drawn with straight lines between neighbouring operating points. Tied scores are one step of that
+      line, so a constant score gives 0.5.
+    - ``hull``: on its convex hull (ROCCH-EER), never above ``plain`` nor above 0.5. The hull is what one reaches who may toss a
+      coin between two thresholds. The difference is large only where few trials make a coarse ROC.
 
     Example:
         >>> eer([0.9, 0.6, 0.4, 0.5, 0.2, 0.1], [1, 1, 1, 0, 0, 0])
         0.3333333333333333
+        >>> eer([0.9, 0.6, 0.4, 0.5, 0.2, 0.1], [1, 1, 1, 0, 0, 0], convention="hull")
+        0.16666666666666666
+
+    Brümmer and de Villiers, "The BOSARIS Toolkit: theory, algorithms and code", 2011 (the hull).
     """
-    targets, nontargets = (np.sort(group) for group in split(scores, labels))
-
-    def crossed(index: int) -> bool:
-        misses, false_accepts = _errors_at(targets, nontargets, targets[index], "right")
-        return misses * nontargets.size >= false_accepts * targets.size
-
-    # FRR - FAR never falls as the threshold rises: the first target whose rejection brings FRR up to FAR is found by halving.
-    threshold = targets[bisect.bisect_left(range(targets.size - 1), True, key=crossed)]
-    before = _errors_at(targets, nontargets, threshold, "left")
-    after = _errors_at(targets, nontargets, threshold, "right")
-    return float(cross_diagonal(np.array(before), np.array(after), targets.size, nontargets.size))
+    if convention not in get_args(Convention):
+        raise ConfigError(f"unknown convention {convention!r}: {did_you_mean(str(convention), get_args(Convention))}")
+    return _equal_error(ErrorCounts(scores, labels), convention)
 
 
 def cross_diagonal(before: NDArray, after: NDArray, num_targets: ArrayLike, num_nontargets: ArrayLike) -> NDArray:
@@ -70,17 +80,26 @@ def min_dcf(scores: ArrayLike, labels: ArrayLike, p_target: float = 0.01, c_miss
 
     Example:
         >>> min_dcf([0.9, 0.6, 0.4, 0.5, 0.2, 0.1], [1, 1, 1, 0, 0, 0])
-        0.33333333333333337
+        0.3333333333333333
 
     NIST 2008 and 2016 Speaker Recognition Evaluation plans.
     """
-    miss_cost, fa_cost = _costs(p_target, c_miss, c_fa)
-    targets, nontargets = (np.sort(group) for group in split(scores, labels))
-    # Between two targets a higher threshold only removes false accepts: the best one is a target's score, or above all of them.
-    # Tied targets are counted too high, all but the first, which cannot lower the minimum.
-    false_accepts = nontargets.size - np.searchsorted(nontargets, targets, "left")
-    cost = miss_cost / targets.size * np.arange(targets.size) + fa_cost / nontargets.size * false_accepts
-    return float(min(cost.min(), miss_cost) / min(miss_cost, fa_cost))
+    return min_dcfs(scores, labels, [(p_target, c_miss, c_fa)])[0]
+
+
+def min_dcfs(scores: ArrayLike, labels: ArrayLike, points: Sequence[CostPoint]) -> tuple[float, ...]:
+    """`min_dcf` at each of several points, for little more than the time of one.
+
+    Args:
+        points: Each a p_target (with costs of 1), or (p_target, c_miss, c_fa).
+
+    Example:
+        >>> min_dcfs([0.9, 0.6, 0.4, 0.5, 0.2, 0.1], [1, 1, 1, 0, 0, 0], [0.01, (0.5, 1, 10)])
+        (0.3333333333333333, 0.3333333333333333)
+    """
+    costs = [costs_of(point) for point in points]
+    counts = ErrorCounts(scores, labels)
+    return tuple(_lowest_cost(counts, *cost) for cost in costs)
 
 
 def act_dcf(llr: ArrayLike, labels: ArrayLike, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0) -> float:
@@ -94,30 +113,56 @@ def act_dcf(llr: ArrayLike, labels: ArrayLike, p_target: float = 0.01, c_miss: f
         >>> act_dcf([6.0, 5.0, 1.0, -4.0], [1, 1, 0, 0])
         0.0
     """
-    miss_cost, fa_cost = _costs(p_target, c_miss, c_fa)
-    far, frr = far_frr_at(llr, labels, math.log(fa_cost / miss_cost))
-    return (miss_cost * frr + fa_cost * far) / min(miss_cost, fa_cost)
+    return act_dcfs(llr, labels, [(p_target, c_miss, c_fa)])[0]
 
 
-def det_curve(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
-    """All operating points: (FRR, FAR, thresholds), each [P], by rising threshold; the last threshold is +inf and rejects all.
+def act_dcfs(llr: ArrayLike, labels: ArrayLike, points: Sequence[CostPoint]) -> tuple[float, ...]:
+    """`act_dcf` at each of several points, as in `min_dcfs`.
 
     Example:
-        >>> fnr, fpr, thresholds = det_curve([0.1, 0.5, 0.9], [0, 1, 1])
-        >>> thresholds.tolist(), fnr.tolist(), fpr.tolist()
-        ([0.1, 0.5, 0.9, inf], [0.0, 0.0, 0.5, 1.0], [1.0, 0.0, 0.0, 0.0])
+        >>> act_dcfs([6.0, 5.0, 1.0, -4.0], [1, 1, 0, 0], [0.01, 0.5])
+        (0.0, 0.5)
     """
-    targets, nontargets = (np.sort(group) for group in split(scores, labels))
-    thresholds = np.append(np.unique(np.concatenate([targets, nontargets])), np.inf).astype(targets.dtype)
-    fnr = np.searchsorted(targets, thresholds, "left") / targets.size
-    fpr = 1.0 - np.searchsorted(nontargets, thresholds, "left") / nontargets.size
-    return fnr, fpr, thresholds
+    for point in points:
+        costs_of(point)
+    trials = checked(llr, labels, finite=False)
+    return tuple(_actual_cost(*trials, point) for point in points)
+
+
+class Detection(NamedTuple):
+    """What `detection` found; rates are fractions, lower is better.
+
+    Args:
+        eer, eer_hull: Equal error rate by either convention.
+        min_dcf: Minimum normalised detection cost at each point that was asked for.
+        num_targets, num_nontargets: Trials of each class.
+    """
+
+    eer: float
+    eer_hull: float
+    min_dcf: tuple[float, ...]
+    num_targets: int
+    num_nontargets: int
+
+
+def detection(scores: ArrayLike, labels: ArrayLike, points: Sequence[CostPoint] = (0.01, 0.001)) -> Detection:
+    """Equal error rates and `min_dcfs` together: the scores are looked through once for all of them.
+
+    Example:
+        >>> detection([0.9, 0.6, 0.4, 0.5, 0.2, 0.1], [1, 1, 1, 0, 0, 0], [0.5]).min_dcf
+        (0.3333333333333333,)
+    """
+    costs = [costs_of(point) for point in points]
+    counts = ErrorCounts(scores, labels)
+    lowest = tuple(_lowest_cost(counts, *cost) for cost in costs)
+    plain, hull = _equal_error(counts, "plain"), _equal_error(counts, "hull")
+    return Detection(plain, hull, lowest, counts.num_targets, counts.num_nontargets)
 
 
 def threshold_at_far(scores: ArrayLike, labels: ArrayLike, far: float) -> float:
     """Smallest threshold whose false accept rate on these trials is at most `far`; higher accepts fewer.
 
-    It is the number next above a non-target's score, in the precision of `scores`; -inf where `far` is 1.
+    It is the number next above a non-target's score, in the precision of `scores`; -inf where `far` is 1. Scores are finite.
 
     Args:
         far: A fraction in [0, 1].
@@ -128,11 +173,21 @@ def threshold_at_far(scores: ArrayLike, labels: ArrayLike, far: float) -> float:
     """
     if not 0.0 <= far <= 1.0:
         raise ConfigError(f"a false accept rate lies within 0 ... 1, got {far}")
-    nontargets = np.sort(split(scores, labels)[1])
+    return threshold_above(split(scores, labels)[1], far)
+
+
+def threshold_above(nontargets: NDArray, far: float) -> float:
+    """Smallest threshold that at most the share `far` of these scores reaches; -inf where all of them may.
+
+    Example:
+        >>> threshold_above(np.array([0.0, 1.0]), 1.0)
+        -inf
+    """
     allowed = bisect.bisect_right(range(nontargets.size + 1), far, key=lambda count: count / nontargets.size) - 1
     if allowed == nontargets.size:
         return -math.inf
-    highest_rejected = nontargets[nontargets.size - 1 - allowed]
+    place = nontargets.size - 1 - allowed
+    highest_rejected = np.partition(nontargets, place)[place]
     return float(np.nextafter(highest_rejected, np.array(np.inf, nontargets.dtype)))
 
 
@@ -145,60 +200,62 @@ def far_frr_at(scores: ArrayLike, labels: ArrayLike, threshold: float) -> tuple[
     """
     if math.isnan(threshold):
         raise ConfigError("a threshold is a number, got NaN")
-    targets, nontargets = split(scores, labels)
+    return _rates_at(*checked(scores, labels, finite=False), threshold)
+
+
+def _rates_at(scores: NDArray, labels: NDArray, threshold: float) -> tuple[float, float]:
     # As a double: a threshold between two float32 scores must not be rounded onto one of them.
-    return float((nontargets >= np.float64(threshold)).mean()), float((targets < np.float64(threshold)).mean())
+    accepted = scores >= np.float64(threshold)
+    hits, accepts, targets = (int(np.count_nonzero(marks)) for marks in (accepted & labels, accepted, labels))
+    return (accepts - hits) / (labels.size - targets), (targets - hits) / targets
 
 
-def split(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Scores of the targets and scores of the non-targets, checked, in the order given.
+def _equal_error(counts: ErrorCounts, convention: Convention) -> float:
+    before, after = counts.crossing() if convention == "plain" else counts.hull_crossing()
+    return float(cross_diagonal(np.array(before), np.array(after), counts.num_targets, counts.num_nontargets))
+
+
+def _lowest_cost(counts: ErrorCounts, miss_cost: float, fa_cost: float) -> float:
+    misses, accepts = counts.lowest(miss_cost / counts.num_targets, fa_cost / counts.num_nontargets)
+    return _cost_of(accepts / counts.num_nontargets, misses / counts.num_targets, miss_cost, fa_cost)
+
+
+def _actual_cost(llr: NDArray, labels: NDArray, point: CostPoint) -> float:
+    miss_cost, fa_cost = costs_of(point)
+    return _cost_of(*_rates_at(llr, labels, bayes_threshold(*whole(point))), miss_cost, fa_cost)
+
+
+def _cost_of(far: float, frr: float, miss_cost: float, fa_cost: float) -> float:
+    return (miss_cost * frr + fa_cost * far) / min(miss_cost, fa_cost)
+
+
+def costs_of(point: CostPoint) -> tuple[float, float]:
+    """Cost of rejecting all targets and of accepting all non-targets, at a p_target or (p_target, c_miss, c_fa).
 
     Raises:
-        DataError: ``E_SHAPE``, ``E_SCORES`` (not numbers, NaN or infinite), ``E_LABELS`` (not 0 / 1) or ``E_ONE_CLASS``.
+        ConfigError: A p_target outside (0, 1), or a cost that is not positive.
+
+    Example:
+        >>> costs_of((0.25, 2.0, 1.0))
+        (0.5, 0.75)
     """
-    try:
-        values, marks = np.asarray(scores), np.asarray(labels)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"expected scores [N] and labels [N], got something that is no array: {error}", "E_SHAPE") from error
-    if values.ndim != 1 or values.shape != marks.shape:
-        raise DataError(f"expected scores [N] and labels [N], got {list(values.shape)} and {list(marks.shape)}", "E_SHAPE")
-    chosen = _as_bool(marks)
-    values = _as_float(values)
-    targets, nontargets = values.compress(chosen), values.compress(~chosen)
-    if not (targets.size and nontargets.size):
-        raise DataError(
-            f"error rates need trials of both classes, got {targets.size} targets and {nontargets.size} non-targets",
-            "E_ONE_CLASS",
-        )
-    return targets, nontargets
-
-
-def _as_float(values: NDArray) -> NDArray:
-    if values.dtype.kind not in "fiub":
-        raise DataError(f"expected scores that are real numbers, got {values.dtype}", "E_SCORES")
-    if values.dtype not in (np.float32, np.float64):
-        values = values.astype(np.float64)
-    bad = values.size - int(np.isfinite(values).sum())
-    if bad:
-        raise DataError(f"expected finite scores, got {bad} NaN or infinite of {values.size}", "E_SCORES")
-    return values
-
-
-def _as_bool(marks: NDArray) -> NDArray:
-    if marks.dtype == bool:
-        return marks
-    if marks.dtype.kind not in "fiu" or not ((marks == 0) | (marks == 1)).all():
-        raise DataError("expected labels that are bool or 0 / 1 (1 = target), got other values", "E_LABELS")
-    return marks.astype(bool)
-
-
-def _errors_at(targets: NDArray, nontargets: NDArray, score: float, side: Literal["left", "right"]) -> tuple[int, int]:
-    """Misses and false accepts of sorted scores with the threshold at `score` ("left") or just above it ("right")."""
-    misses = int(np.searchsorted(targets, score, side))
-    return misses, nontargets.size - int(np.searchsorted(nontargets, score, side))
-
-
-def _costs(p_target: float, c_miss: float, c_fa: float) -> tuple[float, float]:
+    p_target, c_miss, c_fa = whole(point)
     if not (0.0 < p_target < 1.0 and 0.0 < c_miss < math.inf and 0.0 < c_fa < math.inf):
         raise ConfigError(f"expected p_target within (0, 1) and positive costs, got {p_target}, {c_miss} and {c_fa}")
     return c_miss * p_target, c_fa * (1.0 - p_target)
+
+
+def whole(point: CostPoint) -> tuple[float, float, float]:
+    """A point as (p_target, c_miss, c_fa), with costs of 1 where it has none.
+
+    Example:
+        >>> whole(0.01)
+        (0.01, 1.0, 1.0)
+    """
+    if isinstance(point, float | int):
+        return point, 1.0, 1.0
+    try:
+        p_target, c_miss, c_fa = point
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"a point is a p_target or (p_target, c_miss, c_fa), got {point!r}") from error
+    return p_target, c_miss, c_fa
