@@ -8,13 +8,18 @@ import os
 import pickle
 import struct
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from voxid.errors import ModelError
 from voxid.models import checkpoint
+from voxid.models.speaker.classifier import SpeakerClassifier
 from voxid.models.speaker.encoder import SpeakerEncoder
+from voxid.scoring.backend import Backend, build_backend
+from voxid.zoo.backend import load_backend
+from voxid.zoo.load import load as load_model
 
 
 @pytest.fixture
@@ -196,3 +201,87 @@ def test_another_suffix_or_a_missing_folder_is_refused(net, tmp_path) -> None:
     with pytest.raises(ModelError) as caught:
         checkpoint.save(net, tmp_path / "nowhere" / "m.safetensors")
     assert caught.value.code == "E_WRITE"
+
+
+@pytest.fixture
+def backend() -> Backend:
+    """Fitted on embeddings of the size of `net`'s."""
+    rng = np.random.default_rng(0)
+    speakers = np.repeat(np.arange(9), 5)
+    rows = rng.normal(size=(9, 8))[speakers] * 3 + rng.normal(size=(45, 8))
+    return build_backend({"name": "gplda", "norm": {"name": "as", "top": 4}}).fit(rows, speakers)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_backend_travels_with_its_model(net, backend, tmp_path, dtype) -> None:
+    path = tmp_path / "m.safetensors"
+    checkpoint.save(net, path, card={"name": "mine"}, dtype=dtype, backend=backend)
+    found = checkpoint.load(path)
+    assert found.card["name"] == "mine"
+    assert {name: tensor.shape for name, tensor in found.state_dict().items()} == {
+        name: tensor.shape for name, tensor in net.state_dict().items()
+    }
+    assert found.backend.spec == backend.spec
+    kept, state = backend.state(), found.backend.state()
+    assert kept.keys() == state.keys()
+    assert all(state[key].dtype == kept[key].dtype and np.array_equal(state[key], kept[key]) for key in kept)
+    assert {kept[key].dtype for key in kept} >= {np.dtype(np.float64)}
+    rows = np.random.default_rng(1).normal(size=(6, 8))
+    np.testing.assert_array_equal(found.backend.score(rows, rows[::-1]), backend.score(rows, rows[::-1]))
+    inside = load_backend(path)  # without building the net
+    np.testing.assert_array_equal(inside.score(rows, rows[::-1]), backend.score(rows, rows[::-1]))
+    assert load_model(path, device="cpu").backend is not None
+
+
+def test_a_model_without_a_backend_is_written_as_ever(net, tmp_path) -> None:
+    path = tmp_path / "m.safetensors"
+    checkpoint.save(net, path)
+    assert description_of(path)["format"] == 1  # what older versions read
+    assert set(load_file(path)) == set(net.state_dict())
+    assert checkpoint.load(path).backend is None
+    assert load_model(path, device="cpu").backend is None
+    with pytest.raises(ModelError, match="without a back-end"):
+        load_backend(path)
+
+
+def test_the_backend_of_a_classifier_is_that_of_its_encoder(backend, tmp_path) -> None:
+    encoder = {"backbone": {"name": "ecapa_tdnn", "channels": 16, "output_dim": 32}, "embedding_dim": 8}
+    checkpoint.save(SpeakerClassifier(encoder, ["anna", "ben"]), tmp_path / "c.safetensors", backend=backend)
+    assert load_model(tmp_path / "c.safetensors", device="cpu").backend.spec == backend.spec
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"backend": None}, "E_FORMAT"),
+        ({"backend": []}, "E_FORMAT"),
+        ({"backend": {"scorer": "plad"}}, "E_FORMAT"),
+        ({"backend": {"scorer": f"{__name__}.called"}}, "E_IMPORT"),
+        ({"backend": {"transforms": [], "scorer": "cosine"}}, "E_FORMAT"),
+        ({"format": 1}, "E_SHAPE"),
+        ({"format": 3}, "E_FORMAT"),
+    ],
+)
+def test_a_hostile_backend_is_refused(net, backend, tmp_path, change: dict, code: str) -> None:
+    path = tmp_path / "m.safetensors"
+    checkpoint.save(net, path, backend=backend)
+    tensors, description = load_file(path), description_of(path)
+    save_file(tensors, path, {"voxid": json.dumps(description | change)})
+    with pytest.raises(ModelError) as caught:
+        checkpoint.load(path)
+    assert caught.value.code == code
+    assert "\n" not in str(caught.value)
+    assert CALLED == []
+
+
+def test_the_arrays_of_a_backend_are_checked(net, backend, tmp_path) -> None:
+    path = tmp_path / "m.safetensors"
+    checkpoint.save(net, path, backend=backend)
+    tensors, description = load_file(path), description_of(path)
+    name = "backend.transforms.0.mean"
+    for bad in (tensors[name][1:], tensors[name] * float("nan"), tensors[name].bfloat16(), None):
+        changed = {key: value for key, value in tensors.items() if key != name} | ({} if bad is None else {name: bad})
+        save_file({key: value.contiguous() for key, value in changed.items()}, path, {"voxid": json.dumps(description)})
+        with pytest.raises(ModelError) as caught:
+            checkpoint.load(path)
+        assert caught.value.code == "E_FORMAT"

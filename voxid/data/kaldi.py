@@ -46,8 +46,8 @@ def read_kaldi(folder: str | Path) -> list[KaldiUtterance]:
     folder = Path(folder)
     if (folder / "segments").exists():
         raise DataError(f"{folder / 'segments'}: pieces of recordings are not read; cut the recordings first", CODE)
-    speakers = _table(folder / "utt2spk")
-    sources = _table(folder / "wav.scp")
+    speakers = read_map(folder / "utt2spk")
+    sources = read_map(folder / "wav.scp")
     for line, utterance in enumerate(sources, 1):
         if utterance not in speakers:
             raise DataError(f"{folder / 'wav.scp'}:{line}: {utterance!r} has no line in utt2spk", CODE)
@@ -100,7 +100,12 @@ def _id(name: str, speaker: str) -> str:
     return word if word.startswith(f"{speaker}-") else f"{speaker}-{word}"
 
 
-def _table(path: Path) -> dict[str, str]:
+def read_map(path: Path) -> dict[str, str]:
+    """The lines of a file such as utt2spk or spk2utt: an id, and the text behind it.
+
+    Raises:
+        DataError: ``E_KALDI`` with file and line: no id with text behind it, an id that comes twice; ``E_NOT_FILE``.
+    """
     check_file(path)
     table: dict[str, str] = {}
     for line, text in enumerate(path.read_bytes().removesuffix(b"\n").split(b"\n"), 1):

@@ -1,4 +1,4 @@
-"""A model in one .safetensors file: name, arguments, front-end, weights and card. Reading it runs no code."""
+"""A model in one .safetensors file: name, arguments, front-end, weights and card; perhaps a back-end. Reading it runs no code."""
 
 from __future__ import annotations
 
@@ -17,13 +17,20 @@ from torch import Tensor, nn
 from voxid import registry
 from voxid.atomic import replacing
 from voxid.errors import ConfigError, ModelError
+from voxid.models.stored_backend import PREFIX, dotted_name, import_refusal, rebuilt, stored
+from voxid.scoring.backend import Backend
 
 KINDS = ("speaker",)
-FORMAT = 1  # of the metadata below; a reader refuses a newer one
+FORMATS = (1, 2)  # of the metadata below: 2 holds a back-end; a reader refuses a newer one
 
 
 def save(
-    model: nn.Module, path: str | Path, *, card: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
+    model: nn.Module,
+    path: str | Path,
+    *,
+    card: Mapping[str, Any] | None = None,
+    dtype: torch.dtype = torch.float32,
+    backend: Backend | None = None,
 ) -> None:
     """Write a model and its card as one file, whole or not at all.
 
@@ -32,6 +39,7 @@ def save(
         path: Where to; the name ends in .safetensors.
         card: Facts for people and programs: data, licence, recipe, figures, threshold.
         dtype: Of the stored floating-point weights; float32 keeps every bit, float16 halves the file.
+        backend: Fitted on embeddings of this model, to score them with; its arrays keep every bit, whatever `dtype` is.
 
     Raises:
         ModelError: ``E_FORMAT`` for another suffix, ``E_DISK_FULL`` or ``E_WRITE``.
@@ -39,8 +47,12 @@ def save(
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ModelError(f"{path}: a model file ends in .safetensors", "E_FORMAT")
-    metadata = {"format": FORMAT, "kind": "speaker", "model": model.spec, "card": dict(card or {})}
+    metadata = {"format": FORMATS[0], "kind": "speaker", "model": model.spec, "card": dict(card or {})}
     tensors = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items()}
+    if backend is not None:
+        spec, arrays = stored(path, backend)
+        metadata |= {"format": FORMATS[1], "backend": json.loads(spec)}
+        tensors |= {PREFIX + name: torch.from_numpy(array) for name, array in arrays.items()}
     try:
         description = json.dumps(metadata)
     except TypeError as error:
@@ -57,7 +69,7 @@ def save(
 
 
 def load(path: str | Path, *, imports: bool = False) -> nn.Module:
-    """Rebuild a model, in eval mode and in float32; its card is the attribute `card`.
+    """Rebuild a model, in eval mode and in float32; its card is the attribute `card`, its back-end, or None, `backend`.
 
     Args:
         path: A file that `save` wrote.
@@ -68,12 +80,9 @@ def load(path: str | Path, *, imports: bool = False) -> nn.Module:
     """
     path = Path(path)
     metadata, tensors = _read(path)
-    if not imports and (dotted := _dotted(metadata["model"])):
-        raise ModelError(
-            f"{path}: built from {dotted!r}, which would be imported, and importing runs code. "
-            "If you trust the file, load it with imports=True",
-            "E_IMPORT",
-        )
+    if not imports and (dotted := dotted_name(metadata["model"])):
+        raise ModelError(f"{path}: {import_refusal('', dotted)}", "E_IMPORT")
+    backend = _backend(path, metadata, tensors, imports)
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     try:
         with torch.device("meta"):  # a description may ask for any size: compare before memory is taken
@@ -88,7 +97,20 @@ def load(path: str | Path, *, imports: bool = False) -> nn.Module:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path}: its weights do not fit its description: {reason[:300]}", "E_SHAPE") from error
     model.card = dict(metadata["card"], sha256=fingerprint(path))
+    model.backend = backend
     return model.eval()
+
+
+def _backend(path: Path, metadata: Mapping[str, Any], tensors: dict[str, Tensor], imports: bool) -> Backend | None:
+    """The back-end of a file, whose tensors are taken out; what is left are the weights."""
+    if metadata["format"] == FORMATS[0]:
+        return None
+    own = {name.removeprefix(PREFIX): tensors.pop(name) for name in list(tensors) if name.startswith(PREFIX)}
+    try:
+        arrays = {name: tensor.numpy() for name, tensor in own.items()}
+    except TypeError as error:  # bfloat16 and the like, which NumPy lacks
+        raise ModelError(f"{path}: its back-end holds numbers of a kind that it cannot hold ({error})", "E_FORMAT") from error
+    return rebuilt(path, metadata.get("backend"), arrays, imports=imports)
 
 
 def fingerprint(path: str | Path) -> str:
@@ -108,7 +130,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ModelError(f"{path}: {_guess(path)}", "E_FORMAT") from error
     _check_description(path, metadata)
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.double()).all()):
             raise ModelError(f"{path}: the weights {name!r} hold NaN or infinity; take an earlier checkpoint", "E_FORMAT")
     return metadata, tensors
 
@@ -116,8 +138,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _check_description(path: Path, metadata: Any) -> None:
     if not isinstance(metadata, dict) or not {"format", "kind", "model", "card"} <= metadata.keys():
         raise ModelError(f"{path}: a .safetensors file, but not a model of voxid (no description inside)", "E_FORMAT")
-    if metadata["format"] != FORMAT:
-        raise ModelError(f"{path}: model format {metadata['format']!r}, this voxid reads {FORMAT}; update voxid", "E_FORMAT")
+    if metadata["format"] not in FORMATS:
+        known = " and ".join(map(str, FORMATS))
+        raise ModelError(f"{path}: model format {metadata['format']!r}, this voxid reads {known}; update voxid", "E_FORMAT")
     if metadata["kind"] not in KINDS or not isinstance(metadata["model"], dict) or not isinstance(metadata["card"], dict):
         raise ModelError(f"{path}: its description is malformed (a kind out of {', '.join(KINDS)}, a model, a card)", "E_FORMAT")
 
@@ -142,11 +165,3 @@ def _stored(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if not bool(torch.isfinite(stored).all()):
         raise ModelError(f"the weights {name!r} hold NaN, infinity or values beyond {dtype}; nothing was saved", "E_NOT_FINITE")
     return stored
-
-
-def _dotted(spec: Any) -> str | None:
-    """The first text with a dot anywhere in a description: parts by name have none, import paths have."""
-    if isinstance(spec, str):
-        return spec if "." in spec else None
-    inside = spec.values() if isinstance(spec, Mapping) else spec if isinstance(spec, list) else ()
-    return next((found for value in inside if (found := _dotted(value))), None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from safetensors import safe_open
 
+from voxid.models.stored_backend import PREFIX
 from voxid.zoo.load import DEFAULT, bundled
 
 
@@ -53,6 +54,7 @@ def _entry(name: str) -> Entry:
     path = bundled()[name]
     with safe_open(path, framework="np") as file:
         card = json.loads(file.metadata()["voxid"])["card"]
-        shapes = [file.get_slice(key).get_shape() for key in file.keys() if "running_" not in key and "num_batches" not in key]  # noqa: SIM118
+        keys = [key for key in file.keys() if not key.startswith(PREFIX)]  # noqa: SIM118
+        shapes = [file.get_slice(key).get_shape() for key in keys if "running_" not in key and "num_batches" not in key]
     parameters = sum(math.prod(shape) for shape in shapes)
     return Entry(name, name == DEFAULT, parameters, path.stat().st_size / 1e6, card)

@@ -31,7 +31,7 @@ def load(
     runtime: Literal["torch"] = "torch",
     imports: bool = False,
 ) -> SpeakerEncoder:
-    """A speaker model in eval mode; its card is the attribute `card`.
+    """A speaker model in eval mode; its card is the attribute `card`, its back-end, or None, `backend`.
 
     Args:
         model: A name of `bundled`, a .safetensors file, a run folder of `voxid train`; None = the bundled model.
@@ -54,7 +54,7 @@ def load(
     loaded = isinstance(model, nn.Module)
     net = model if isinstance(model, nn.Module) else checkpoint.load(find(model), imports=imports)
     if isinstance(net, SpeakerClassifier):
-        net.encoder.card = net.card
+        net.encoder.card, net.encoder.backend = net.card, net.backend
         net = net.encoder
     if not isinstance(net, SpeakerEncoder):
         raise ModelError(f"expected a speaker model, got {type(net).__name__}", "E_FORMAT")

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from voxid import registry
 from voxid.models.layers import check_counts
 from voxid.registry import register
+from voxid.scoring.backend import Backend
 
 
 @register("speaker", "speaker_classifier")
@@ -50,6 +51,7 @@ class SpeakerClassifier(nn.Module):
             "sub_centers": sub_centers,
         }
         self.card: dict[str, Any] = {}
+        self.backend: Backend | None = None
         self.speakers = list(speakers)
         self.cosine, self.scale = cosine, scale
         self.encoder = registry.build("speaker", {"name": "speaker_encoder"} | dict(encoder))

@@ -12,6 +12,7 @@ from voxid import registry
 from voxid.errors import ModelError, did_you_mean
 from voxid.models.layers import check_counts, frame_mask
 from voxid.registry import register
+from voxid.scoring.backend import Backend
 
 HEADS = ("linear", "relu", "norm")
 
@@ -56,6 +57,7 @@ class SpeakerEncoder(nn.Module):
             "head": head,
         }
         self.card: dict[str, Any] = {}
+        self.backend: Backend | None = None
         self.frontend = registry.build("frontend", frontend)
         self.backbone = registry.build("backbone", backbone, input_dim=self.frontend.num_bins)
         self.pooling = registry.build("pooling", pooling, channels=self.backbone.output_dim)
