@@ -1,25 +1,41 @@
-"""Measures a trained model on the test protocols and bundles it with its card.
+"""Fits the back-end and the calibration of a trained model, measures it on the test protocols and bundles it with its card.
 
-    python benchmarks/bundle.py runs/ecapa_tdnn_small --data DATA --name ecapa_tdnn_small --command 'voxid train ...'
+    python benchmarks/bundle.py runs/ecapa_tdnn_small --data DATA --output runs/bundle --command 'voxid train ...'
+    python benchmarks/bundle.py ecapa_tdnn_small --data DATA --output runs/bundle      # the bundled weights, all else anew
 
-DATA holds the corpora and their protocols. The weights go to voxid/zoo/weights/NAME.safetensors as float16; what is measured
-is that file, read back. The table for docs/results.md is printed.
+DATA holds the corpora and their protocols. Four steps, each a verb of the shell as well: the training recordings are embedded
+(kept in --output); the cohort of AS-norm is drawn like their speakers' means, corpus by corpus, so that nobody's embedding is
+published; calibration and thresholds are fitted on the development
+lists, and on pairs of the development recordings of libri_mini, which has no list; the weights go to
+voxid/zoo/weights/NAME.safetensors as float16. What is measured is that file, read back. Tables for docs/results.md are printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import voxid
+from voxid.cli import keep_memory
+from voxid.data.embeddings import read_embeddings, save_embeddings
+from voxid.data.prepare_trials import prepare_trials
+from voxid.data.speaker_labels import speaker_labels
+from voxid.evaluation.calibrate import calibrate
 from voxid.evaluation.evaluate import evaluate
 from voxid.models import checkpoint
+from voxid.pipelines.embed_to_file import embed_to_file
+from voxid.scoring.drawn_cohort import drawn_cohort
+from voxid.training.backend import train_backend
 
 WEIGHTS = Path(voxid.__file__).parent / "zoo" / "weights"
+CORPORA = ("cv_fr", "cv_multi", "speech_commands", "libri_mini")
+DEV = ("cv_fr_dev", "cv_multi_dev", "speech_commands_dev")
+COHORT = 2000
+QUALITY = ("cohort_std_mean",)
+TARGETS, NONTARGETS = 90, 300  # of libri_mini_dev: all target pairs that there are
 LISTS = (
     "cv_fr_test",
     "cv_fr_test_xsession",
@@ -53,37 +69,65 @@ def without_paths(value: Any, data: str) -> Any:
     return value.replace(data, "DATA") if isinstance(value, str) else value
 
 
+def calibrated(model: str, data: Path, output: Path, path: Path) -> None:
+    """The model with AS-norm against the training speakers, likelihood ratios and thresholds, at `path`."""
+    output.mkdir(parents=True, exist_ok=True)
+    embeddings, backend = output / "train.safetensors", output / "backend.safetensors"
+    manifests = [data / corpus / "manifest.csv" for corpus in CORPORA]
+    if not embeddings.is_file():
+        embed_to_file(manifest=manifests, where={"split": "train"}, model=model, output=embeddings)
+    known = read_embeddings(embeddings)
+    corpora = [Path(name).relative_to(data.resolve()).parts[0] for name in known.names]
+    nobody = drawn_cohort(known.embeddings, speaker_labels(known.names, manifests), size=COHORT, groups=corpora)
+    save_embeddings(output / "cohort.safetensors", [f"drawn {row}" for row in range(COHORT)], nobody, known.model)
+    train_backend(
+        "cosine", embeddings=embeddings, speakers=manifests, norm="as", cohort=output / "cohort.safetensors", output=backend
+    )
+    pairs = output / "libri_mini_dev.trials"
+    prepare_trials(manifests[-1], where={"split": "dev"}, same=["gender"], targets=TARGETS, nontargets=NONTARGETS, output=pairs)
+    trials = [*(data / "protocols" / f"{name}.trials" for name in DEV), pairs]
+    roots = [data / corpus_of(name) for name in (*DEV, pairs.stem)]
+    print(calibrate(model, trials=trials, root=roots, backend=backend, quality=QUALITY, output=path).describe())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="run folder of voxid train")
-    parser.add_argument("--data", required=True, help="folder of the corpora and their protocols")
+    parser.add_argument("model", help="run folder of voxid train, or a model by name")
+    parser.add_argument("--data", required=True, type=Path, help="folder of the corpora and their protocols")
+    parser.add_argument("--output", type=Path, default=Path("runs/bundle"), help="folder for what is made on the way")
     parser.add_argument("--name", default="ecapa_tdnn_small")
-    parser.add_argument("--command", required=True, help="the command that trained it, with DATA for the folder")
+    parser.add_argument("--command", help="the command that trained it, with DATA for the folder; by default as its card has it")
     arguments = parser.parse_args()
-    net = voxid.load(arguments.run, device="cpu")
+    keep_memory()
     path = WEIGHTS / f"{arguments.name}.safetensors"
-    card = {key: value for key, value in net.card.items() if key != "sha256"}
-    card |= FACTS | {"name": arguments.name, "command": arguments.command}
-    card["recipe"] = without_paths(card["recipe"], arguments.data.rstrip("/"))
-    checkpoint.save(net, path, card=card, dtype=torch.float16)
-    card["test"] = {trials: measure(path, trials, Path(arguments.data)) for trials in LISTS}
-    checkpoint.save(net, path, card=card, dtype=torch.float16)
-    print(json.dumps({key: value for key, value in card.items() if key != "recipe"}, indent=1))
+    whole = arguments.output / "calibrated.safetensors"
+    calibrated(arguments.model, arguments.data, arguments.output, whole)
+    net = voxid.load(whole, device="cpu")
+    card = {key: value for key, value in net.card.items() if key not in ("sha256", "test")}
+    card |= FACTS | {"name": arguments.name} | ({"command": arguments.command} if arguments.command else {})
+    card["recipe"] = without_paths(card["recipe"], str(arguments.data))
+    checkpoint.save(net, path, card=card, dtype=torch.float16, backend=net.backend)
+    print("| list | EER [95 %] | minDCF 0.05 / 0.01 / 0.001 | actDCF 0.05 / 0.01 | Cllr / min | FAR / FRR at 1 % | trials |")
+    print("|---|---|---|---|---|---|---|")
+    card["test"] = {trials: measure(path, trials, arguments.data, arguments.output) for trials in LISTS}
+    checkpoint.save(net, path, card=card, dtype=torch.float16, backend=net.backend)
 
 
-def measure(model: Path, trials: str, data: Path) -> dict[str, Any]:
-    """EER with its interval, and minDCF, on one list; prints a row of the table."""
-    result = evaluate(model, trials=data / "protocols" / f"{trials}.trials", root=data / corpus_of(trials), device="cpu")
+def measure(model: Path, trials: str, data: Path, output: Path) -> dict[str, Any]:
+    """Figures of one list; prints a row of the table. The likelihood ratios go to `output`, for voxid plot."""
+    protocol, root = data / "protocols" / f"{trials}.trials", data / corpus_of(trials)
+    result = evaluate(model, trials=protocol, root=root, scores=output / f"{trials}.txt", device="cpu")
     low, high = result.eer_interval or (float("nan"), float("nan"))
+    costs = f"{result.min_dcf_005:.3f} / {result.min_dcf_001:.3f} / {result.min_dcf_0001:.3f}"
+    actual = f"{result.act_dcf_005:.3f} / {result.act_dcf_001:.3f} | {result.cllr:.3f} / {result.min_cllr:.3f}"
     rates = f"{100 * (result.far or 0):.2f} / {100 * (result.frr or 0):.1f}"
-    costs = f"{result.min_dcf_001:.3f} | {result.min_dcf_0001:.3f}"
     trials_of = f"{result.num_trials} ({result.num_targets})"
     print(
-        f"| {trials} | {100 * result.eer:.2f} ({100 * low:.1f} ... {100 * high:.1f}) | {costs} | {rates} | {trials_of} |",
+        f"| {trials} | {100 * result.eer:.2f} [{100 * low:.1f}, {100 * high:.1f}] | {costs} | {actual} | {rates} | {trials_of} |",
         flush=True,
     )
-    figures = {"eer": result.eer, "eer_interval": result.eer_interval, "min_dcf_001": result.min_dcf_001}
-    return figures | {"min_dcf_0001": result.min_dcf_0001, "far": result.far, "frr": result.frr}
+    costs_of = ("min_dcf_005", "min_dcf_001", "min_dcf_0001", "act_dcf_005", "act_dcf_001")
+    return {name: getattr(result, name) for name in ("eer", "eer_interval", *costs_of, "cllr", "min_cllr", "far", "frr")}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every kind of plot from real data, and the page that shows them.
+"""Every kind of plot, from real data but for three of a synthetic voice, and the page that shows them.
 
     python benchmarks/gallery.py --data ../shared/data -o docs/gallery
     python benchmarks/gallery.py --data ../shared/data -o docs/gallery --work DIR   # keeps the inputs
@@ -165,11 +165,12 @@ def run(words: Sequence[str]) -> None:
 
 def page() -> Iterator[str]:
     """The text of the page."""
-    yield "# Gallery\n\nEvery kind of [plot](../plot.md) from real data. "
+    yield "# Gallery\n\nEvery kind of [plot](../plot.md), from real data but for the first three. "
     yield "This page and its figures are made by one command; do not edit them:\n\n"
     yield "```sh\npython benchmarks/gallery.py --data ../shared/data -o docs/gallery\n```\n\n"
-    yield "Its inputs are made with the bundled model on *development* lists: what is measured on test lists is in "
-    yield "[results](../results.md). Large figures are reduced to fewer colours here.\n"
+    yield "Its inputs are made with the bundled model. Scores are of *development* lists: what is measured on test lists is in "
+    yield "[results](../results.md). The maps and the\nconfusion matrices show test recordings; nothing was chosen by them. "
+    yield "Large figures are reduced to fewer colours here.\n"
     for plot in PLOTS:
         heading = HEADINGS.get(plot.name, plot.name.replace("_", " ").capitalize())
         yield f"\n## {heading}\n\n"

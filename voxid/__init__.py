@@ -12,27 +12,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voxid.data.prepare import prepare
+    from voxid.evaluation.calibrate import calibrate
     from voxid.evaluation.evaluate import evaluate
+    from voxid.evaluation.plot import plot
     from voxid.pipelines.embed import embed
     from voxid.pipelines.info import info
+    from voxid.pipelines.score import score
     from voxid.pipelines.verify import verify
     from voxid.training.fit import train
     from voxid.zoo.load import load
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "embed", "evaluate", "info", "load", "prepare", "train", "verify"]
+__all__ = ["__version__", "calibrate", "embed", "evaluate", "info", "load", "plot", "prepare", "score", "train", "verify"]
 
 # Verb -> where it lives; a verb is imported at its first use, so that `import voxid` costs nothing.
 _VERBS = {
+    "calibrate": "voxid.evaluation.calibrate",
     "embed": "voxid.pipelines.embed",
     "evaluate": "voxid.evaluation.evaluate",
     "info": "voxid.pipelines.info",
     "load": "voxid.zoo.load",
+    "plot": "voxid.evaluation.plot",
     "prepare": "voxid.data.prepare",
+    "score": "voxid.pipelines.score",
     "train": "voxid.training.fit",
     "verify": "voxid.pipelines.verify",
 }
-_ROOMS = ("audio", "data", "features", "losses", "metrics", "models", "registry", "scoring", "zoo")
+_ROOMS = ("audio", "data", "features", "losses", "metrics", "models", "plots", "registry", "scoring", "zoo")
 
 
 def __getattr__(name: str) -> Any:

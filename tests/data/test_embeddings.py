@@ -85,6 +85,30 @@ def test_every_format_gives_the_same_rows(tmp_path):
         assert found.model == ({"name": "m", "sha256": "12"} if suffix == "safetensors" else {})
 
 
+@pytest.mark.parametrize("names", [[b"a.wav", "\u00fc.wav".encode()], [1, 2]])
+def test_names_of_an_npz_may_be_bytes_or_numbers(tmp_path, names):
+    np.savez(tmp_path / "e.npz", names=names, embeddings=np.eye(2))
+    expected = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
+    assert read_vectors(tmp_path / "e.npz").names == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "code"),
+    [
+        (["x", "y"], np.eye(2) * 1j, "E_FORMAT"),
+        (["x", "y"], np.eye(2).astype(str), "E_FORMAT"),
+        ([b"x", b"\xff"], np.eye(2), "E_FORMAT"),
+        (["x", "y"], np.eye(2) * 1e300, "E_EMBEDDING"),
+    ],
+)
+def test_an_npz_of_no_embeddings_is_refused_without_a_warning(tmp_path, recwarn, names, rows, code):
+    np.savez(tmp_path / "e.npz", names=names, embeddings=rows)
+    with pytest.raises(DataError) as caught:
+        read_vectors(tmp_path / "e.npz")
+    assert caught.value.code == code
+    assert not recwarn.list
+
+
 def test_files_are_joined_in_their_order(tmp_path):
     rows = np.arange(12, dtype=np.float32).reshape(4, 3)
     save_embeddings(tmp_path / "a.safetensors", ["x"], rows[:1], {"sha256": "12"})

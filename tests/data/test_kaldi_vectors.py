@@ -86,6 +86,13 @@ def test_damaged_archives_are_one_line(tmp_path, content: bytes, words: list[str
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("content", [b"u1  [ 1 1e300 ]\n", b"u1 \0BDV \4\2\0\0\0" + np.array([1, 1e300]).tobytes()])
+def test_what_float32_cannot_hold_is_infinite_without_a_warning(tmp_path, recwarn, content: bytes) -> None:
+    (tmp_path / "a.ark").write_bytes(content)
+    assert read_kaldi_vectors(tmp_path / "a.ark")[1].tolist() == [[1, np.inf]]  # `read_vectors` refuses it
+    assert not recwarn.list
+
+
 def test_a_cut_archive_is_never_taken_for_a_shorter_one(tmp_path) -> None:
     write_kaldi_vectors(tmp_path / "a.ark", NAMES, ROWS)
     whole = (tmp_path / "a.ark").read_bytes()

@@ -5,51 +5,21 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-import soundfile
-import torch
 from sklearn.metrics import roc_curve
 
+from voxid.data.embeddings import read_embeddings
 from voxid.data.trials import Trial, read_trials
 from voxid.errors import ConfigError, DataError, ModelError, VoxidError
 from voxid.evaluation.evaluate import _warnings, evaluate, score_trials
-from voxid.metrics.detection import act_dcf, eer, far_frr_at, min_dcf
-from voxid.models.speaker.encoder import SpeakerEncoder
+from voxid.metrics.bootstrap import min_dcf_interval
+from voxid.metrics.detection import act_dcf, eer, far_frr_at
+from voxid.models import checkpoint
 from voxid.pipelines.embed import embed
+from voxid.pipelines.system import build_system
+from voxid.scoring.calibration import Calibration
+from voxid.zoo.backend import load_backend
 
-RATE = 16000
 RULE = "the true rate may well lie more than 30 % off (rule of 30)"
-SPEAKERS = ["anna", "ben", "carl", "dora", "emil"]
-
-
-@pytest.fixture(scope="module")
-def net():
-    torch.manual_seed(0)
-    return SpeakerEncoder(backbone={"name": "ecapa_tdnn", "channels": 16}).eval()
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    """Five voices (a comb of harmonics each) of four recordings of 0.5 to 1.1 s, and a list of all pairs."""
-    root = tmp_path_factory.mktemp("corpus")
-    random = np.random.default_rng(0)
-    names = []
-    for voice, speaker in enumerate(SPEAKERS):
-        for take in range(4):
-            time = np.arange(int((0.5 + 0.2 * take) * RATE)) / RATE
-            tone = sum(np.sin(2 * np.pi * (110 + 25 * voice) * k * time) / k for k in range(1, 12))
-            name = f"wav/{speaker}/day{take % 2}/{take}.wav"
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(root / name, 0.1 * tone + random.normal(0, 0.1, len(time)), RATE)
-            names.append(name)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    trials = [Trial(a, b, a.split("/")[1] == b.split("/")[1]) for a, b in pairs]
-    (root / "list.trials").write_text("".join(f"{int(t.label)} {t.enrol} {t.test}\n" for t in trials))
-    return root
-
-
-@pytest.fixture
-def trials(corpus):
-    return read_trials(corpus / "list.trials")
 
 
 def run(net, corpus, **options):
@@ -70,8 +40,12 @@ def test_the_figures_are_those_of_the_scores_pair_by_pair(net, corpus, trials):
     assert (result.num_trials, result.num_targets, result.num_nontargets) == (190, 30, 160)
     assert (result.num_files, result.num_speakers) == (20, 5)
     assert 0 <= result.eer_interval[0] <= result.eer <= result.eer_interval[1] <= 1
+    pairs = [[name.split("/")[1] for name in trial[:2]] for trial in trials]
+    assert result.min_dcf_001_interval == pytest.approx(min_dcf_interval(scores, labels, pairs, point=0.01), abs=1e-6)
     assert (result.skipped_files, result.skipped_trials) == (0, 0)
-    assert (result.act_dcf, result.threshold, result.far, result.frr) == (None, None, None, None)
+    assert (result.threshold, result.far, result.frr) == (None, None, None)
+    assert (result.act_dcf_001, result.act_dcf_005, result.cllr, result.min_cllr) == (None, None, None, None)
+    assert result.scored_by == "cosine"
 
 
 def test_scores_and_result_are_written_and_read_back(net, corpus, tmp_path):
@@ -86,23 +60,35 @@ def test_scores_and_result_are_written_and_read_back(net, corpus, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["r.json", "s.txt"]
 
 
-def test_threshold_and_calibration_of_the_card_are_applied(net, corpus, trials):
-    points = [{"far": 0.01, "threshold": 0.98, "frr": 0.2}, {"far": 0.1, "threshold": 0.9, "frr": 0.1}]
+def test_threshold_and_calibration_of_the_card_are_applied(net, corpus, trials, tmp_path):
+    points = [{"far": 0.01, "threshold": 1.2, "frr": 0.2}, {"far": 0.1, "threshold": -2.0, "frr": 0.1}]
     net.card = {"name": "toy", "sha256": "ab" * 32, "thresholds": {"source": "dev trials", "points": points}}
-    net.card["calibration"] = {"scale": 40.0, "offset": -38.0}
+    net.card["calibration"] = Calibration((40.0,), -38.0, source="dev trials").to_card()
     try:
-        result = run(net, corpus, bootstrap=0)
-        _, scores, _ = score_trials(net, trials, corpus, progress=False)
+        result = run(net, corpus, bootstrap=0, scores=tmp_path / "s.txt")
+        _, scored, _ = score_trials(build_system(net), trials, corpus, progress=False)
+        plain = run(net, corpus, bootstrap=0, norm="none")
     finally:
-        del net.card
+        net.card = {}
     labels = [t.label for t in trials]
-    assert (result.threshold, result.far, result.frr) == (0.98, *far_frr_at(scores, labels, 0.98))
-    assert result.act_dcf == pytest.approx(act_dcf(40 * scores.astype(float) - 38, labels))
-    assert result.act_dcf >= min_dcf(scores, labels) - 1e-9
-    assert result.model == {"name": "toy", "sha256": "ab" * 32, "embedding_dim": 192}
+    llr = 40 * scored.scores - 38
+    assert scored.llr == pytest.approx(llr)
+    assert [t.score for t in read_trials(tmp_path / "s.txt")] == pytest.approx(llr)
+    assert (result.threshold, result.far, result.frr) == (1.2, *far_frr_at(llr, labels, 1.2))
+    assert result.act_dcf_001 == pytest.approx(act_dcf(llr, labels))
+    assert result.act_dcf_005 == pytest.approx(act_dcf(llr, labels, 0.05))
+    assert result.act_dcf_001 >= result.min_dcf_001 - 1e-9
+    positive = np.array(labels)
+    cost = np.mean(np.log2(1 + np.exp(-llr[positive]))) / 2 + np.mean(np.log2(1 + np.exp(llr[~positive]))) / 2
+    assert result.cllr == pytest.approx(cost)
+    assert result.cllr >= result.min_cllr > 0
+    # Calibration and thresholds belong to the scores that the card was made for: asked for others, none is used.
+    assert (plain.cllr, plain.threshold, plain.scored_by) == (None, None, "cosine")
+    assert result.model == {"name": "toy", "sha256": "ab" * 32, "embedding_dim": 16}
     text = result.describe()
-    assert "actDCF(0.01)" in text
-    assert "at 0.9800, set for FAR 1% on dev trials" in text
+    assert f"actual {result.act_dcf_001:.3f} at the Bayes threshold" in text
+    assert "calibrated on dev trials" in text
+    assert "at 1.2000, set for FAR 1% on dev trials" in text
     assert "toy (sha256 abababababab)" in text
 
 
@@ -140,13 +126,19 @@ def test_the_rule_of_30_reaches_the_result(net, corpus):
 
 def test_text_shows_each_figure_once(net, corpus):
     result = replace(
-        run(net, corpus), eer=0.0608, eer_interval=(0.05, 0.0725), min_dcf_001=0.4311, min_dcf_0001=0.9, num_speakers=50
+        run(net, corpus),
+        eer=0.0608,
+        eer_interval=(0.05, 0.0725),
+        min_dcf_001=0.4311,
+        min_dcf_001_interval=(0.4, 0.5),
+        min_dcf_0001=0.9,
+        num_speakers=50,
     )
     lines = result.describe().splitlines()
     assert "trials         190: 30 target, 160 non-target" in lines
     assert "recordings     20 of 50 speakers" in lines
     assert "EER            6.08 %   95 % interval 5.00 % to 7.25 % (1000 draws of 50 speakers)" in lines
-    assert "minDCF(0.01)   0.431" in lines
+    assert "minDCF(0.01)   0.431 [0.400 to 0.500]" in lines
     assert "minDCF(0.001)  0.900" in lines
 
 
@@ -231,3 +223,100 @@ def test_unknown_speakers_leave_the_interval_out_and_say_so(net, corpus, tmp_pat
     assert result.num_speakers is None
     assert any(warning.startswith("no interval, speakers are not known") for warning in result.warnings)
     assert "20 of unknown speakers" in result.describe()
+
+
+def sides(rows, trials):
+    return np.stack([rows[t.enrol] for t in trials]), np.stack([rows[t.test] for t in trials])
+
+
+def written_scores(path):
+    return np.array([trial.score for trial in read_trials(path)])
+
+
+def test_a_back_end_scores_in_the_place_of_the_cosine(net, corpus, trials, rows, gplda, tmp_path):
+    result = run(net, corpus, backend=gplda, scores=tmp_path / "s.txt", bootstrap=0)
+    assert result.scored_by == "center, length_norm, plda"
+    expected = load_backend(gplda).score(*sides(rows, trials))
+    assert written_scores(tmp_path / "s.txt") == pytest.approx(expected, abs=1e-4)
+    assert result.eer == pytest.approx(eer(expected, [t.label for t in trials]), abs=1e-3)
+
+
+def test_norm_by_the_cohort_of_a_back_end_or_by_another(net, corpus, trials, rows, gplda, cohort, tmp_path):
+    own = run(net, corpus, backend=gplda, norm="s", scores=tmp_path / "own.txt", bootstrap=0)
+    assert own.scored_by == "center, length_norm, plda, s-norm"
+    expected = load_backend(gplda).with_norm("s").score(*sides(rows, trials))
+    assert written_scores(tmp_path / "own.txt") == pytest.approx(expected, abs=1e-3)
+    run(net, corpus, norm="as", top=7, cohort=cohort, scores=tmp_path / "other.txt", bootstrap=0)
+    unit = {name: row / np.linalg.norm(row) for name, row in rows.items()}
+    others = read_embeddings(cohort).embeddings.astype(float)
+    others /= np.linalg.norm(others, axis=1, keepdims=True)
+    highest = {name: np.sort(others @ row)[-7:] for name, row in unit.items()}
+    shifted = [
+        sum((unit[t.enrol] @ unit[t.test] - highest[side].mean()) / highest[side].std() for side in t[:2]) / 2 for t in trials
+    ]
+    assert written_scores(tmp_path / "other.txt") == pytest.approx(shifted, rel=2e-2, abs=2e-2)
+
+
+def test_a_cohort_may_be_a_manifest(net, corpus, trials, rows, tmp_path):
+    names = [name for name in rows if "emil" in name or "dora" in name]
+    lines = "".join(f"{corpus / name},{name.split('/')[1]},1\n" for name in names)
+    (tmp_path / "m.csv").write_text("path,speaker,duration\n" + lines)
+    asked = [t for t in trials if not {"emil", "dora"} & {name.split("/")[1] for name in t[:2]}]
+    result = run(net, corpus, trials=asked, norm="t", cohort=tmp_path / "m.csv", scores=tmp_path / "s.txt")
+    assert result.scored_by == "cosine, t-norm"
+    unit = {name: row / np.linalg.norm(row) for name, row in rows.items()}
+    means = [np.mean([unit[name] for name in names if speaker in name], axis=0) for speaker in ("emil", "dora")]
+    against = {name: [row @ mean / np.linalg.norm(mean) for mean in means] for name, row in unit.items()}
+    expected = [(unit[t.enrol] @ unit[t.test] - np.mean(against[t.test])) / np.std(against[t.test]) for t in asked]
+    assert written_scores(tmp_path / "s.txt") == pytest.approx(expected, rel=2e-2, abs=2e-2)
+
+
+def test_a_calibration_of_a_file_is_used(net, corpus, trials, rows, tmp_path):
+    points = [{"far": 0.01, "threshold": 0.5, "frr": 0.3}, {"far": 0.1, "threshold": 0.0, "frr": 0.2}]
+    card = {
+        "calibration": Calibration((30.0,), -29.0, source="dev").to_card(),
+        "thresholds": {"source": "dev", "points": points},
+    }
+    (tmp_path / "c.json").write_text(json.dumps(card))
+    checkpoint.save(net, tmp_path / "c.safetensors", card=card)
+    left, right = sides(rows, trials)
+    llr = 30 * np.sum(left * right, axis=1) / np.linalg.norm(left, axis=1) / np.linalg.norm(right, axis=1) - 29
+    for name in ("c.json", "c.safetensors"):
+        result = run(net, corpus, calibration=tmp_path / name, scores=tmp_path / "s.txt", bootstrap=0)
+        assert result.scored_by == "cosine, calibrated on dev"
+        assert written_scores(tmp_path / "s.txt") == pytest.approx(llr, abs=1e-3)
+        assert (result.far, result.frr) == far_frr_at(written_scores(tmp_path / "s.txt"), [t.label for t in trials], 0.5)
+    card["scored_by"] = {"backend": "cosine", "model": {"name": "x", "sha256": "ef" * 32}}
+    (tmp_path / "c.json").write_text(json.dumps(card))
+    noted = run(tmp_path / "c.safetensors", corpus, calibration=tmp_path / "c.json", bootstrap=0)
+    assert any("scores of another model file (efefefefefef)" in warning for warning in noted.warnings)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "code"),
+    [
+        ({"report": "r.pdf"}, ConfigError, "E_FORMAT"),
+        ({"report": "none/r.html"}, DataError, "E_WRITE"),
+        ({"report": "x" * 300 + ".html"}, DataError, "E_WRITE"),
+        ({"plots": "taken"}, DataError, "E_WRITE"),
+        ({"plots": "taken/below"}, DataError, "E_WRITE"),
+        ({"plots": "x" * 300}, DataError, "E_WRITE"),
+        ({"report": "r.html", "output": "r.html"}, ConfigError, "E_CONFIG"),
+        ({"plots": "same", "output": "same"}, ConfigError, "E_CONFIG"),
+        ({"plots": "new", "report": "r.md", "norm": "as"}, DataError, "E_COHORT"),
+        ({"calibration": "none.json"}, ModelError, "E_NOT_FOUND"),
+        ({"backend": "gpldaa"}, ModelError, "E_NOT_FOUND"),
+        ({"norm": "q"}, ConfigError, "E_CONFIG"),
+        ({"top": 5}, ConfigError, "E_CONFIG"),
+        ({"norm": "as", "top": 1, "cohort": "none.safetensors"}, ConfigError, "E_CONFIG"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_pages_and_parts_that_cannot_be_are_refused_before_the_work(net, corpus, tmp_path, monkeypatch, options, kind, code):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setattr("voxid.evaluation.evaluate.embed_files", lambda *a, **k: pytest.fail("it began to work"))
+    with pytest.raises(kind) as caught:
+        run(net, corpus, **options)
+    assert caught.value.code == code
+    assert [file.name for file in tmp_path.iterdir()] == ["taken"]

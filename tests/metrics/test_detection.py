@@ -296,3 +296,8 @@ def test_one_pass_for_no_point_and_for_many():
     assert detection.detection(scores, labels, []).min_dcf == ()
     points = [(p, 1.0, 1.0) for p in np.linspace(0.001, 0.999, 37)]
     assert detection.min_dcfs(scores, labels, points) == tuple(detection.min_dcf(scores, labels, *point) for point in points)
+
+
+def test_a_prior_may_be_a_number_of_numpy():
+    scores, labels = [3.0, 1.0, 2.0, 0.0], [1, 1, 0, 0]
+    assert detection.min_dcfs(scores, labels, [np.float32(0.5)]) == detection.min_dcfs(scores, labels, [0.5])

@@ -18,7 +18,7 @@ from voxid.models import checkpoint
 from voxid.models.speaker.classifier import SpeakerClassifier
 from voxid.models.speaker.encoder import SpeakerEncoder
 from voxid.scoring.backend import Backend, build_backend
-from voxid.zoo.backend import load_backend
+from voxid.zoo.backend import backend_card, load_backend
 from voxid.zoo.load import load as load_model
 
 
@@ -230,6 +230,7 @@ def test_a_backend_travels_with_its_model(net, backend, tmp_path, dtype) -> None
     np.testing.assert_array_equal(found.backend.score(rows, rows[::-1]), backend.score(rows, rows[::-1]))
     inside = load_backend(path)  # without building the net
     np.testing.assert_array_equal(inside.score(rows, rows[::-1]), backend.score(rows, rows[::-1]))
+    assert backend_card(path) == {"model": {"name": "mine", "sha256": found.card["sha256"]}}  # what embeddings name it by
     assert load_model(path, device="cpu").backend is not None
 
 

@@ -1,7 +1,6 @@
-"""embed: one recording, a list, and long lists in batches; the file of embeddings."""
+"""embed: one recording, a list, and long lists in batches."""
 
 import io
-import json
 import logging
 import sys
 
@@ -9,12 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from safetensors.numpy import load_file
 
 from voxid.errors import AudioError, ConfigError, DataError
 from voxid.models.speaker.encoder import SpeakerEncoder
 from voxid.pipelines import embed as module
-from voxid.pipelines.embed import embed, embed_files, embed_to_file, read_embeddings, save_embeddings
+from voxid.pipelines.embed import embed, embed_files
 
 RATE = 16000
 
@@ -192,66 +190,15 @@ def test_what_the_loader_warns_of_is_said(net, tmp_path, caplog):
     assert "W_CHANNELS" in caplog.text
 
 
-def test_embeddings_come_back_from_their_file(tmp_path):
-    rows = np.random.default_rng(0).standard_normal((3, 5))
-    names = ["a.wav", "sub/b c.wav", "ü\n.wav"]
-    save_embeddings(tmp_path / "e.safetensors", names, rows, {"name": "m", "sha256": "12"})
-    back = read_embeddings(tmp_path / "e.safetensors")
-    assert back.names == tuple(names)
-    assert back.model == {"name": "m", "sha256": "12"}
-    np.testing.assert_array_equal(back.embeddings, rows.astype(np.float32))
-    plain = load_file(tmp_path / "e.safetensors")
-    assert json.loads(plain["names"].tobytes()) == names
-    save_embeddings(tmp_path / "none.safetensors", [], np.empty((0, 5)), {})
-    assert read_embeddings(tmp_path / "none.safetensors").embeddings.shape == (0, 5)
+def test_facts_are_those_of_the_recordings(net, tmp_path):
+    quiet = np.zeros(RATE, dtype=np.float32)
+    quiet[RATE // 2 :] = noise(0.5)
+    done = embed_files([(noise(1.5), RATE), (quiet[: RATE // 2 + 99], RATE), (noise(0.7), RATE)], model=net, progress=False)
+    assert done.facts["seconds"].tolist() == [1.5, (RATE // 2 + 99) / RATE, 0.7]
+    assert done.facts["snr_db"].shape == (3,)
+    assert np.isfinite(done.facts["snr_db"]).all()
 
 
-def test_recordings_go_straight_to_a_file(net, files, tmp_path):
-    done = embed_to_file(files[:3], output=tmp_path / "e.safetensors", model=net, progress=False)
-    assert (done.num_recordings, done.embedding_dim) == (3, 192)
-    back = read_embeddings(done.output)
-    assert back.names == tuple(map(str, files[:3]))
-    np.testing.assert_allclose(back.embeddings[2], embed(files[2], model=net), atol=1e-5)
-
-
-def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "e.safetensors"
-    save_embeddings(path, ["a"], np.ones((1, 2)), {})
-
-    def full(self, data):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    with pytest.raises(DataError) as caught:
-        save_embeddings(path, ["b"], np.zeros((1, 2)), {})
-    assert caught.value.code == "E_DISK_FULL"
-    assert read_embeddings(path).names == ("a",)
-    assert [file.name for file in tmp_path.iterdir()] == ["e.safetensors"]
-
-
-@pytest.mark.parametrize(
-    ("call", "code"),
-    [
-        (lambda folder: save_embeddings(folder / "e.npy", ["a"], np.ones((1, 2)), {}), "E_FORMAT"),
-        (lambda folder: save_embeddings(folder / "e.safetensors", ["a"], np.ones((2, 2)), {}), "E_SHAPE"),
-        (lambda folder: embed_to_file(["missing.wav"], output=folder / "e.npy"), "E_FORMAT"),
-        (lambda folder: embed_to_file(["missing.wav"], output=folder / "none" / "e.safetensors"), "E_WRITE"),
-        (lambda folder: save_embeddings(folder / "none" / "e.safetensors", ["a"], np.ones((1, 2)), {}), "E_WRITE"),
-        (lambda folder: read_embeddings(folder / "e.safetensors"), "E_NOT_FILE"),
-    ],
-)
-def test_bad_files_are_typed_errors(tmp_path, call, code):
-    with pytest.raises(DataError) as caught:
-        call(tmp_path)
-    assert caught.value.code == code
-
-
-def test_a_file_of_another_kind_is_refused(tmp_path):
-    from safetensors.numpy import save_file
-
-    (tmp_path / "text.safetensors").write_text("not one")
-    save_file({"embeddings": np.ones((1, 2), np.float32)}, tmp_path / "other.safetensors")
-    for name in ("text", "other"):
-        with pytest.raises(DataError) as caught:
-            read_embeddings(tmp_path / f"{name}.safetensors")
-        assert caught.value.code == "E_FORMAT"
+def test_facts_of_a_recording_that_is_left_out_are_left_out(net, files, tmp_path):
+    done = embed_files([files[0], tmp_path / "missing.wav", files[6]], model=net, on_error="skip", progress=False)
+    assert done.facts["seconds"] == pytest.approx([3.1, 1.0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ import torch
 from voxid.errors import AudioError, ConfigError, ModelError
 from voxid.models import checkpoint
 from voxid.models.speaker.encoder import SpeakerEncoder
-from voxid.pipelines.verify import verify
+from voxid.pipelines.verify import Verification, verify
+from voxid.scoring.backend import build_backend
+from voxid.scoring.calibration import Calibration
 
 RATE = 16000
 POINTS = [{"far": 0.01, "threshold": 0.8, "frr": 0.2}, {"far": 0.1, "threshold": 0.5, "frr": 0.05}]
@@ -162,3 +166,94 @@ def test_no_rows_are_no_thresholds(model) -> None:
     with pytest.raises(ConfigError, match="--threshold") as caught:
         verify((voice(120), RATE), (voice(240), RATE), model=net)
     assert caught.value.code == "E_NO_THRESHOLD"
+
+
+LLR_POINTS = [{"far": 0.01, "threshold": 3.0, "frr": 0.2}, {"far": 0.1, "threshold": 1.0, "frr": 0.05}]
+
+
+def calibrated(model: str, weight: float = 40.0, offset: float = -37.0, **card: object) -> SpeakerEncoder:
+    """The model with a calibration and thresholds on its ratios."""
+    net = checkpoint.load(model)
+    kept = {"calibration": Calibration((weight,), offset, source="dev").to_card()}
+    net.card |= kept | {"thresholds": {"source": "dev", "points": LLR_POINTS}} | card
+    return net
+
+
+PAIR = (voice(120), RATE), (voice(240), RATE)
+
+
+def test_a_score_is_its_own_unit_without_a_calibration(model) -> None:
+    answer = verify(*PAIR, model=model)
+    assert (answer.llr, answer.probability, answer.prior, answer.unit) == (None, None, 0.5, "score")
+    assert "probability" not in answer.describe()
+
+
+@pytest.mark.parametrize("prior", [0.5, 0.01, 0.999])
+def test_ratio_and_probability_are_those_of_the_calibration(model, prior: float) -> None:
+    plain, answer = verify(*PAIR, model=model), verify(*PAIR, model=calibrated(model), prior=prior)
+    assert answer.score == pytest.approx(plain.score, abs=1e-6)
+    assert answer.llr == pytest.approx(40 * answer.score - 37)
+    odds = math.exp(answer.llr) * prior / (1 - prior)
+    assert answer.probability == pytest.approx(odds / (1 + odds))
+    assert (answer.prior, answer.unit) == (prior, "log-likelihood ratio")
+    assert (answer.threshold, answer.frr) == (3.0, 0.2)
+
+
+def test_the_ratio_is_held_against_the_threshold_whatever_the_prior(model) -> None:
+    net = calibrated(model)
+    ratio = verify(*PAIR, model=net).llr
+    for prior in (0.001, 0.999):
+        assert verify(*PAIR, model=net, threshold=ratio, prior=prior).decision  # reaching it is enough
+        assert not verify(*PAIR, model=net, threshold=ratio + 1e-6, prior=prior).decision
+    assert verify(*PAIR, model=net, far=0.1).threshold == 1.0
+    with pytest.raises(ConfigError, match=r"0\.01 \.\.\. 0\.1"):
+        verify(*PAIR, model=net, far=0.5)
+
+
+@pytest.mark.parametrize("offset", [500.0, -500.0])
+def test_no_probability_reads_as_certainty(model, offset: float) -> None:
+    answer = verify(*PAIR, model=calibrated(model, offset=offset))
+    assert 0.0 <= answer.probability <= 1.0
+    shown = answer.describe().splitlines()[1]
+    assert shown == f"probability of the same speaker: {'99.99' if offset > 0 else '0.01'}%, if it was 0.5 before"
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0, -0.1, 1.5, float("nan")])
+def test_a_prior_is_a_probability(model, prior: float) -> None:
+    with pytest.raises(ConfigError, match="prior is a probability within"):
+        verify(*PAIR, model=calibrated(model), prior=prior)
+
+
+def test_text_of_a_calibrated_answer(model) -> None:
+    answer = replace(verify(*PAIR, model=calibrated(model)), llr=3.21, probability=0.75, prior=0.1, reasons=("enrol: loud",))
+    assert answer.describe().splitlines()[:3] == [
+        f"{'same speaker' if answer.decision else 'different speakers'}: log-likelihood ratio 3.210, threshold 3.000",
+        "probability of the same speaker: 75.00%, if it was 0.1 before",
+        "threshold: false-accept rate 0.01 on the development trials dev (false accepts 1.00%, false rejects 20.00% there)",
+    ]
+    assert answer.describe().splitlines()[-1] == "note: enrol: loud"
+
+
+def test_back_end_and_quality_of_the_file_are_used(model, tmp_path) -> None:
+    random = np.random.default_rng(0)
+    rows = random.normal(0, 1, (20, 8)).repeat(6, axis=0) + random.normal(0, 0.5, (120, 8))
+    spec = {"transforms": ["center"], "scorer": "cosine", "norm": {"name": "as", "top": 5}}
+    backend = build_backend(spec).fit(rows, np.arange(20).repeat(6))
+    leaning = Calibration((2.0, 3.0), -1.0, quality=("log_duration_max",), limits=((-1.0, 1.0),), source="dev")
+    card = {"calibration": leaning.to_card(), "thresholds": {"source": "dev", "points": LLR_POINTS}}
+    checkpoint.save(checkpoint.load(model), tmp_path / "b.safetensors", card=card, backend=backend)
+    pair = (voice(120, 1.0), RATE), (voice(240, 2.0), RATE)
+    answer = verify(*pair, model=tmp_path / "b.safetensors")
+    net = checkpoint.load(model)
+    with torch.inference_mode():
+        left, right = (net(torch.from_numpy(waveform)[None]).double().numpy() for waveform, _ in pair)
+    assert answer.score == pytest.approx(backend.score(left, right)[0], abs=1e-3)
+    assert answer.llr == pytest.approx(2 * answer.score + 3 * math.log(2) - 1, abs=1e-6)
+
+
+def test_all_that_json_shows_is_plain(model) -> None:
+    answer = verify(*PAIR, model=calibrated(model))
+    assert isinstance(answer, Verification)
+    kinds = {name: type(value) for name, value in asdict(answer).items()}
+    assert kinds["decision"] is bool
+    assert {kinds[name] for name in ("score", "llr", "probability", "threshold", "prior", "far", "frr")} == {float}

@@ -45,6 +45,14 @@ def test_a_speaker_counts_once_in_a_group():
     assert abs(direction[0]) > 0.98
 
 
+def test_a_group_weighs_as_much_as_it_has_speakers():
+    rows = np.array([[0.0, 0.0], *[[3.0, 0.0]] * 8, [3.0, 4.0]])
+    nap = Nap(1, "groups").fit(rows, np.arange(10), groups=["one"] + ["eight"] * 8 + ["another"])
+    off = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]]) - rows.mean(axis=0)
+    axis = np.linalg.eigh((off.T * [1, 8, 1]) @ off)[1][:, -1]
+    np.testing.assert_allclose(nap.matrix, np.eye(2) - np.outer(axis, axis), atol=1e-12)
+
+
 def test_a_speaker_in_two_groups_has_a_mean_in_each():
     rows = np.array([[0.0, 1.0], [4.0, 1.0], [0.0, 2.0], [4.0, 2.0]])
     nap = Nap(1, "groups").fit(rows, [0, 0, 1, 1], groups=["a", "b", "a", "b"])

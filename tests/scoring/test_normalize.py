@@ -122,16 +122,36 @@ def test_one_array_on_both_sides_gives_what_two_give(rows, scorer):
     assert (once[0] is once[1]) == isinstance(scorer, Cosine)
 
 
-@pytest.mark.parametrize("order", ["mixed", "sorted"])
-@pytest.mark.parametrize(("columns", "top"), [(3, 2), (512, 300), (513, 30), (1300, 1), (1300, 1290), (1300, 1300), (6000, 300)])
+@pytest.mark.parametrize("order", ["mixed", "sorted", "lacking"])
+@pytest.mark.parametrize(
+    ("columns", "top"), [(3, 2), (512, 300), (513, 30), (1300, 1), (1300, 1290), (1300, 1300), (6000, 100), (6000, 300)]
+)
 def test_top_statistics_equal_whole_sorting(columns, top, order):
     scores = np.random.default_rng(columns).normal(0.1, 0.1, (20, columns)).astype(np.float32)
     if order == "sorted":  # all of the highest in one chunk: the slow way
         scores.sort(axis=1)
+    if order == "lacking":  # none of the highest in one chunk, a few more than is their share in the others: the slow way too
+        scores[:, : chunk_layout(columns)[1]] -= 5
     expected = np.sort(scores.astype(np.float64), axis=1)[:, -top:]
     mean, std = top_statistics(filled(scores), top)
     np.testing.assert_allclose(mean, expected.mean(axis=1), rtol=1e-6)
     np.testing.assert_allclose(std, expected.std(axis=1), rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("columns", [513, 1025])
+def test_columns_that_fill_the_last_chunk_count_for_nothing(columns, monkeypatch):
+    """All scores are below 0, and the second block lies where the first one was sorted."""
+    scores = np.random.default_rng(0).normal(-9, 1, (5, columns)).astype(np.float32)
+
+    class Below:
+        def score_matrix(self, enrol, test, counts=None):
+            return scores[enrol[:, 0].astype(int)][:, test[:, 0].astype(int)]
+
+    monkeypatch.setattr(cohort_module, "BLOCK", 2 * columns + 2)
+    enrol, cohort = np.arange(5.0)[:, None], np.arange(float(columns))[:, None]
+    mean, std = cohort_statistics(Below(), enrol, cohort, side="enrol", top=30)
+    expected = np.sort(scores.astype(np.float64), axis=1)[:, -30:]
+    np.testing.assert_allclose([mean, std], [expected.mean(axis=1), expected.std(axis=1)], rtol=1e-5)
 
 
 @settings(max_examples=200, deadline=None)

@@ -135,6 +135,17 @@ def test_length_norms_of_other_toolkits(length_norm, rank):
     np.testing.assert_allclose(scorer.score_trials(rows, rows, left, right, counts).reshape(4, 4), expected, atol=1e-9)
 
 
+def test_what_wespeaker_scales_it_scales_before_training_too():
+    rng = np.random.default_rng(2)
+    labels = np.repeat(np.arange(30), 4)
+    rows = rng.normal(size=(30, 4))[labels] * 2 + rng.normal(size=(120, 4)) + 1
+    scaled = rows * 2 / np.linalg.norm(rows, axis=1, keepdims=True)
+    found = Plda(length_norm="wespeaker").fit(rows, labels)
+    for name, array in Plda().fit(scaled, labels).state().items():
+        np.testing.assert_allclose(found.state()[name], array)
+    np.testing.assert_allclose(found.score_matrix(rows, 9 * rows), found.score_matrix(scaled, scaled), atol=1e-5)
+
+
 def speech(seed, speakers=60, dim=5, most=6):
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(speakers), rng.integers(1, most, speakers))

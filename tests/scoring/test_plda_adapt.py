@@ -54,6 +54,14 @@ def test_the_shares_are_those_of_kaldis_recipes_when_nothing_is_said():
     np.testing.assert_allclose(adapt_plda(scorer, rows).model.within, kaldi(*model, rows, 1.0, 0.75, 0.25)[1], atol=1e-9)
 
 
+def test_rows_are_scaled_as_the_scorer_scales_them():
+    scorer = Plda.of(planted()[3].model, "wespeaker")
+    rows = np.random.default_rng(1).normal(size=(50, 4)) * [1, 2, 3, 6]
+    scaled = rows * 2 / np.linalg.norm(rows, axis=1, keepdims=True)
+    for name, array in adapt_plda(planted()[3], scaled).state().items():
+        np.testing.assert_allclose(adapt_plda(scorer, 7 * rows).state()[name], array)
+
+
 def test_rows_of_the_same_domain_change_almost_nothing():
     """The largest eigenvalue of a sample covariance of n rows is about (1 + sqrt(D / n))^2: that much excess is chance."""
     mean, within, between, scorer = planted(4)
@@ -93,6 +101,8 @@ def test_a_low_rank_stays_a_likelihood_ratio_of_two_covariances():
         (lambda scorer: adapt_plda(scorer, np.ones((1, 4))), DataError),
         (lambda scorer: adapt_plda(scorer, np.full((9, 4), np.nan)), DataError),
         (lambda scorer: adapt_plda(scorer, np.eye(4), within_covar_scale=-0.1), ConfigError),
+        (lambda scorer: adapt_plda(scorer, np.eye(4), mean_diff_scale=np.nan), ConfigError),
+        (lambda scorer: adapt_plda(scorer, np.eye(4), between_covar_scale=np.inf), ConfigError),
         (lambda scorer: adapt_plda(Plda(), np.eye(4)), ModelError),
     ],
 )

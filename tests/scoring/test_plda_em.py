@@ -78,6 +78,19 @@ def test_equal_counts_have_a_known_answer():
         np.testing.assert_allclose(scorer.model.between, between, atol=1e-6)
 
 
+def test_the_closed_form_knows_that_means_of_few_rows_vary_more():
+    counts = np.array([1, 1, 2, 9, 9, 9, 1, 2, 3, 8])
+    rows, labels = sample(3, counts, *covariances(5, 2))
+    means = np.array([rows[labels == speaker].mean(axis=0) for speaker in range(len(counts))])
+    inner = rows - means[labels]
+    within = inner.T @ inner / (len(rows) - len(counts))
+    between = np.cov(means.T) - within * np.mean(1 / counts)
+    assert np.linalg.eigvalsh(between)[0] > 0
+    scorer = Plda(method="moments").fit(rows, labels)
+    np.testing.assert_allclose(scorer.model.between, between, atol=1e-9)
+    np.testing.assert_allclose(scorer.model.mean, means.mean(axis=0), atol=1e-9)
+
+
 def spread(first, second):
     """Standard deviation of each entry of the sample covariance of vectors ~ N(0, first), squared and times their number."""
     return np.outer(np.diag(first), np.diag(first)) + second**2

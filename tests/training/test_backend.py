@@ -84,6 +84,7 @@ def test_groups_and_target_reach_their_parts(rows) -> None:
     target = np.random.default_rng(1).normal(size=(30, 8)).astype(np.float32)
     np.savez("target.npz", names=[str(number) for number in range(30)], embeddings=target)
     spec = {"transforms": ["coral"], "scorer": "plda"}
+    assert build_backend(spec).takes("target")
     train_backend(spec, embeddings="all.ark", speakers="m.csv", output="coral.safetensors", target="target.npz")
     same("coral.safetensors", build_backend(spec).fit(rows, SPEAKERS, target=target), rows)
 
@@ -103,7 +104,16 @@ def test_groups_and_target_reach_their_parts(rows) -> None:
         ({"speakers": "one.csv"}, DataError, None, ["speaker"]),
         ({"cohort": "wide.npz"}, DataError, "E_SHAPE", ["cohort", "8", "9"]),
         ({"embeddings": ["a.safetensors", "b.safetensors"], "cohort": "foreign.safetensors"}, DataError, "E_MODELS", ["cohort"]),
-        ({"speakers": "utt2spk", "groups": "lang"}, DataError, "E_MANIFEST", ["lang"]),
+        ({"speakers": "utt2spk", "groups": "lang", "draw_cohort": 5}, DataError, "E_MANIFEST", ["lang"]),
+        ({"groups": "lang"}, ConfigError, "E_CONFIG", ["groups", "nap"]),
+        ({"target": "wide.npz"}, ConfigError, "E_CONFIG", ["target", "coral"]),
+        ({"cohort": "single.npz"}, DataError, "E_SHAPE", ["cohort needs 2"]),
+        (
+            {"kind": "cosine", "norm": "as", "embeddings": "single.npz", "speakers": "x.csv"},
+            DataError,
+            "E_SHAPE",
+            ["cohort needs 2"],
+        ),
         ({"output": "b.npz"}, ModelError, "E_FORMAT", ["b.npz"]),
         ({"output": "nowhere/b.safetensors"}, DataError, "E_WRITE", ["nowhere"]),
     ],
@@ -111,7 +121,9 @@ def test_groups_and_target_reach_their_parts(rows) -> None:
 def test_mistakes_are_one_line_and_leave_nothing(rows, change: dict, kind: type, code: str | None, words: list[str]) -> None:
     Path("other.csv").write_text("path,speaker\nx.wav,x\n")
     Path("one.csv").write_text("path,speaker\n" + "".join(f"{name},anna\n" for name in NAMES))
+    Path("x.csv").write_text("path,speaker\nx,x\n")
     np.savez("wide.npz", names=["x", "y"], embeddings=np.ones((2, 9)))
+    np.savez("single.npz", names=["x"], embeddings=np.ones((1, 8)))
     save_embeddings("foreign.safetensors", ["x", "y"], np.ones((2, 8)), {"sha256": "cd" * 32})
     before = sorted(Path().iterdir())
     arguments = {"kind": "gplda", "embeddings": "all.ark", "speakers": "m.csv", "output": "b.out.safetensors"} | change

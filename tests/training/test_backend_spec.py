@@ -81,6 +81,8 @@ def test_what_leads_nowhere_is_refused(overrides: list[str], words: list[str]) -
     ("content", "words"),
     [
         ("[1, 2]", ["mapping"]),
+        ("", ["mapping", "nothing"]),
+        ("name: [1]\n", ["unknown back-end [1]"]),
         ("{a", ["YAML"]),
         ("scorer: plda\ntransform: [lda]\n", ["did you mean 'transforms'"]),
         ("transforms: lda\n", ["list"]),

@@ -174,7 +174,7 @@ def wespeaker_file(path, model, **more):
 
 
 @pytest.mark.parametrize(
-    ("flags", "length_norm"), [({}, None), ({"normalize_length": 0}, None), ({"normalize_length": 1}, "wespeaker")]
+    ("flags", "length_norm"), [({}, "wespeaker"), ({"normalize_length": 0}, None), ({"normalize_length": 1}, "wespeaker")]
 )
 def test_files_of_wespeaker(tmp_path, flags, length_norm):
     model = scorer(7).model

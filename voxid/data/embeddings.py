@@ -162,7 +162,12 @@ def _from_npz(path: Path) -> Embeddings:
     try:
         with np.load(path, allow_pickle=False) as file:
             names, rows = file["names"], file["embeddings"]
-            return Embeddings(tuple(str(name) for name in names), np.asarray(rows, np.float32))
+            if rows.dtype.kind not in "fiu" or names.dtype.kind not in "USiu":
+                raise ValueError(f"its names are {names.dtype}, its embeddings {rows.dtype}")
+            if names.dtype.kind == "S":
+                names = np.char.decode(names, "utf-8")
+            with np.errstate(over="ignore"):  # what is infinite as float32 is refused below, by name
+                return Embeddings(tuple(str(name) for name in names), rows.astype(np.float32))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:160]
         raise DataError(

@@ -61,8 +61,9 @@ def read_kaldi_vectors(path: str | Path) -> tuple[tuple[str, ...], NDArray]:
             f"{path}: {names[0]!r} has {width} values, {other[0]!r} has {len(other[1])}; expected one length", "E_SHAPE"
         )
     rows = np.empty((len(entries), width), np.float32)
-    for row, (_, vector) in zip(rows, entries, strict=True):
-        row[:] = vector
+    with np.errstate(over="ignore"):  # a double that float32 cannot hold becomes infinite: whoever reads refuses it, by name
+        for row, (_, vector) in zip(rows, entries, strict=True):
+            row[:] = vector
     return names, rows
 
 
@@ -175,7 +176,7 @@ def _from_text(data: mmap.mmap | bytes, at: int, what: str) -> tuple[NDArray, in
     try:
         if len(words) < 3 or words[0] != b"[" or words[-1] != b"]":
             raise ValueError
-        return np.array([float(word) for word in words[1:-1]], np.float32), stop
+        return np.array([float(word) for word in words[1:-1]]), stop
     except ValueError as error:
         raise DataError(f"{what}: neither a binary vector nor one as text, `[ 0.5 -1 ]` on a line", CODE) from error
 

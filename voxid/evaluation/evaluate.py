@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,19 +14,19 @@ from torch import nn
 from voxid.atomic import check_name
 from voxid.data.prepare import check_place
 from voxid.data.trials import Trial, read_trials
-from voxid.errors import ConfigError, DataError, ModelError
-from voxid.evaluation.report import Evaluation, write_report, write_scores
+from voxid.errors import ConfigError, DataError
+from voxid.evaluation.page import check_page, drawn, write_figures, write_page
+from voxid.evaluation.report import Evaluation, write_result, write_scores
 from voxid.evaluation.speakers import Speakers, speakers_of
-from voxid.metrics.bootstrap import eer_interval
+from voxid.metrics.bootstrap import equal_error, intervals, lowest_cost, rule_of_30
+from voxid.metrics.calibration import cllr, min_cllr
 from voxid.metrics.detection import act_dcf, eer, far_frr_at, min_dcf, split
-from voxid.metrics.operating_points import stored_points, threshold_for
-from voxid.models.speaker.encoder import SpeakerEncoder
-from voxid.pipelines.embed import embed_files, model_info, ready
-from voxid.scoring.cosine import cosine_trials
+from voxid.metrics.operating_points import threshold_for
+from voxid.pipelines.embed import embed_files, model_info
+from voxid.pipelines.system import Norm, Scored, System, build_system
 
 SHOWN = 5  # missing recordings that an error names
 FAR = 0.01  # the false accept rate that `verify` aims at by default
-RULE_OF = 30  # errors that make a rate trustworthy
 
 
 def evaluate(
@@ -35,8 +34,15 @@ def evaluate(
     *,
     trials: str | Path | Sequence[Trial],
     root: str | Path,
+    backend: str | Path | None = None,
+    norm: Norm | None = None,
+    top: int | None = None,
+    cohort: str | Path | None = None,
+    calibration: str | Path | None = None,
     output: str | Path | None = None,
     scores: str | Path | None = None,
+    plots: str | Path | None = None,
+    report: str | Path | None = None,
     speakers: Speakers | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -45,14 +51,22 @@ def evaluate(
     on_error: Literal["raise", "skip"] = "raise",
     progress: bool = True,
 ) -> Evaluation:
-    """Score every trial of a list by the cosine of its embeddings and measure the errors.
+    """Score every trial of a list and measure the errors: by the back-end of the model's file, the cosine of embeddings else.
 
     Args:
         model: A name, a file, a loaded model, or None for the bundled one.
         trials: A list in any order that `read_trials` knows, or trials that were read already; all with labels.
         root: The folder that its paths are relative to.
+        backend: A file of `voxid train backend`, or ``cosine``; None = the model's own.
+        norm: Score normalisation: ``none``, ``z``, ``t``, ``s`` or ``as``; None = as the back-end has it.
+        top: How many of the cohort ``as`` takes for each recording; None = as the back-end has it, else 300.
+        cohort: Embeddings or a manifest of recordings of other speakers; None = the back-end's own.
+        calibration: A file of `voxid calibrate`; None = that of the model's card, where back-end and normalisation are its own.
         output: Where to write the result as JSON.
-        scores: Where to write the scores, a line a trial: ``enrol test score target|nontarget``.
+        scores: Where to write the scores, a line a trial: ``enrol test score target|nontarget``. Log-likelihood ratios where
+            there is a calibration.
+        plots: A folder for the figures: DET, ROC, precision and recall, scores, calibration. It is made where it is missing.
+        report: Where to write a page with figures inside: .html (one file) or .md (the figures in a folder beside it).
         speakers: Who speaks where: a manifest, a regular expression, a mapping or a function; see `speakers_of`. By default
             ``manifest.csv`` in `root`, else the folder that agrees with the labels.
         bootstrap: Draws of speakers for the interval of the EER; 0 for none.
@@ -66,45 +80,60 @@ def evaluate(
         DataError: A list without labels or of one class only, missing or broken recordings, speakers that contradict the labels,
             a file that cannot be written.
         ModelError: A model that cannot be loaded, or whose card is malformed.
-        ConfigError: A value out of its range, or one place for both files.
+        ConfigError: A value out of its range, one place for two files, a report that is no page, figures without matplotlib
+            (``E_EXTRA``), or a calibration of other scores.
     """
     # What would fail at the end is said before the work.
     _check_options(bootstrap, seed)
-    _check_places(output, scores)
-    asked, name = _labelled(trials)
-    net = ready(model, device, imports=imports)
-    card = getattr(net, "card", None) or {}
-    _threshold(card), _calibration(card)
+    _check_places(output, scores, report, plots=plots)
+    check_page(plots, report)
+    asked, name = checked_trials(trials, root, on_error), str(trials) if isinstance(trials, str | Path) else ""
+    system = build_system(
+        model,
+        backend=backend,
+        norm=norm,
+        top=top,
+        cohort=cohort,
+        calibration=calibration,
+        device=device,
+        imports=imports,
+        progress=progress,
+    )
+    system.points()  # a malformed card
     if on_error == "raise":
-        _check_there(asked, Path(root))
         speakers_of(asked, Path(root), speakers)
-    kept, values, skipped = score_trials(net, asked, root, on_error=on_error, progress=progress)
+    kept, scored, skipped = score_trials(system, asked, root, on_error=on_error, progress=progress)
     pairs, source = speakers_of(kept, Path(root), speakers)
     facts = {"trial_list": name, "speakers_from": source, "bootstrap": bootstrap, "seed": seed}
     facts |= {"skipped_files": skipped, "skipped_trials": len(asked) - len(kept)}
-    result = _measured(net, kept, values, pairs, facts)
+    result = _measured(system, kept, scored, pairs, facts)
+    pictures = {} if plots is None and report is None else drawn(scored, _labels(kept), result)
     if scores is not None:
-        write_scores(scores, kept, values)
+        write_scores(scores, kept, scored.decisive)
     if output is not None:
-        write_report(output, result)
+        write_result(output, result)
+    if plots is not None:
+        write_figures(plots, pictures)
+    if report is not None:
+        write_page(report, result, pictures)
     return result
 
 
 def score_trials(
-    model: str | Path | nn.Module | None,
+    system: System,
     trials: Sequence[Trial],
     root: str | Path,
     *,
-    device: str = "auto",
+    quality: Sequence[str] = (),
     on_error: Literal["raise", "skip"] = "raise",
     progress: bool = True,
-) -> tuple[list[Trial], NDArray, int]:
-    """Trials whose recordings can be used, their cosine scores [N], and the number of recordings left out.
+) -> tuple[list[Trial], Scored, int]:
+    """Trials whose recordings can be used, their scores, and the number of recordings left out.
 
-    Every recording is embedded once. Arguments and errors as in `evaluate`.
+    Every recording is embedded once. `quality` names measures to tell besides; other arguments and errors as in `evaluate`.
     """
     paths = {name: str(Path(root) / name) for name in _recordings(trials)}
-    done = embed_files(paths.values(), model=model, device=device, on_error=on_error, progress=progress)
+    done = embed_files(paths.values(), model=system.net, on_error=on_error, progress=progress)
     rows = {path: row for row, path in enumerate(done.names)}
     index = {name: rows[path] for name, path in paths.items() if path in rows}
     kept = [trial for trial in trials if trial.enrol in index and trial.test in index]
@@ -112,75 +141,74 @@ def score_trials(
         reason = next(iter(done.failed.values()))
         lost = f"{len(done.failed)} of {len(paths)} recordings cannot be used"
         raise DataError(f"no trial is left: {lost}, the first: {reason}", "E_AUDIO")
-    scores = cosine_trials(done.embeddings, [index[trial.enrol] for trial in kept], [index[trial.test] for trial in kept])
-    return kept, scores, len(paths) - len(index)
+    scored = system.score(done, [index[trial.enrol] for trial in kept], [index[trial.test] for trial in kept], quality=quality)
+    return kept, scored, len(paths) - len(index)
 
 
 def _measured(
-    net: SpeakerEncoder, kept: Sequence[Trial], values: NDArray, pairs: NDArray | None, facts: Mapping[str, Any]
+    system: System, kept: Sequence[Trial], scored: Scored, pairs: NDArray | None, facts: Mapping[str, Any]
 ) -> Evaluation:
-    labels = np.array([trial.label for trial in kept], dtype=bool)
+    labels, values = _labels(kept), scored.decisive
     rate = eer(values, labels)
-    interval = None
+    interval = cost_interval = None
     if pairs is not None and facts["bootstrap"]:
-        interval = eer_interval(values, labels, pairs, resamples=facts["bootstrap"], seed=facts["seed"])
+        options = {"resamples": facts["bootstrap"], "seed": facts["seed"]}
+        interval, cost_interval = intervals(values, labels, pairs, [equal_error, lowest_cost(0.01)], **options)
     return Evaluation(
-        model=model_info(net),
+        model=model_info(system.net),
+        scored_by=system.describe(),
         eer=rate,
         eer_interval=interval,
+        min_dcf_001_interval=cost_interval,
+        min_dcf_005=min_dcf(values, labels, 0.05),
         min_dcf_001=min_dcf(values, labels, 0.01),
         min_dcf_0001=min_dcf(values, labels, 0.001),
-        **_by_card(values, labels, getattr(net, "card", None) or {}),
+        **_calibrated(scored.llr, labels),
+        **_at_threshold(system, values, labels),
         num_trials=len(kept),
         num_targets=int(labels.sum()),
         num_nontargets=int((~labels).sum()),
         num_files=len(_recordings(kept)),
         num_speakers=None if pairs is None else len(np.unique(pairs)),
-        warnings=tuple(_warnings(rate, labels, facts, pairs is not None)),
+        warnings=(*system.notes, *_own_list(system, facts["trial_list"]), *_warnings(rate, labels, facts, pairs is not None)),
         **facts,
     )
 
 
-def _by_card(values: NDArray, labels: NDArray, card: Mapping[str, Any]) -> dict[str, Any]:
-    """What can be measured only with the threshold or the calibration of the model's card."""
-    threshold, source = _threshold(card)
-    far, frr = (None, None) if threshold is None else far_frr_at(values, labels, threshold)
-    line = _calibration(card)
-    cost = act_dcf(line[0] * values.astype(float) + line[1], labels) if line else None
-    return {"act_dcf": cost, "threshold": threshold, "threshold_source": source, "far": far, "frr": frr}
+def _calibrated(llr: NDArray | None, labels: NDArray) -> dict[str, Any]:
+    """What can be measured on likelihood ratios only."""
+    if llr is None:
+        return {"act_dcf_005": None, "act_dcf_001": None, "cllr": None, "min_cllr": None}
+    costs = {"act_dcf_005": act_dcf(llr, labels, 0.05), "act_dcf_001": act_dcf(llr, labels, 0.01)}
+    return costs | {"cllr": cllr(llr, labels), "min_cllr": min_cllr(llr, labels)}
 
 
-def _threshold(card: Mapping[str, Any]) -> tuple[float | None, str | None]:
-    """The threshold that `verify` decides by when nobody asks for another, and the trials it was set on."""
-    points, trials = stored_points(card)
+def _at_threshold(system: System, values: NDArray, labels: NDArray) -> dict[str, Any]:
+    """Errors at the threshold that `verify` decides by when nobody asks for another, and the trials it was set on."""
+    points, trials = system.points()
     try:
-        value, _ = threshold_for(points, FAR)
+        threshold, _ = threshold_for(points, FAR)
     except ConfigError:  # no development trials, or too few for this rate
-        return None, None
-    return value, f"set for FAR {FAR:.0%} on {trials}"
+        return {"threshold": None, "threshold_source": None, "far": None, "frr": None}
+    far, frr = far_frr_at(values, labels, threshold)
+    source = f"set for FAR {FAR:.0%} on {trials}"
+    return {"threshold": threshold, "threshold_source": source, "far": far, "frr": frr}
 
 
-def _calibration(card: Mapping[str, Any]) -> tuple[float, float] | None:
-    """A line from a cosine to a natural-log likelihood ratio: scale and offset."""
-    stored = card.get("calibration")
-    if not stored:
-        return None
-    try:
-        return float(stored["scale"]), float(stored["offset"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            "the model's card is malformed: 'calibration' is {'scale': number, 'offset': number}", "E_FORMAT"
-        ) from error
+def _own_list(system: System, trial_list: str) -> Iterator[str]:
+    """Figures of the very trials that a calibration was fitted on read like those of a test, and are better."""
+    source = "" if system.calibration is None else system.calibration.source
+    if trial_list and Path(trial_list).stem in source.split(", "):
+        yield f"the calibration was fitted on a list of this name ({Path(trial_list).stem}): costs and rates may be too good"
+
+
+def _labels(trials: Sequence[Trial]) -> NDArray:
+    return np.array([trial.label for trial in trials], dtype=bool)
 
 
 def _warnings(rate: float, labels: NDArray, facts: Mapping[str, Any], known_speakers: bool) -> Iterator[str]:
-    errors = {"false rejects": rate * labels.sum(), "false accepts": rate * (~labels).sum()}
-    kind, fewest = min(errors.items(), key=lambda item: item[1])
-    if fewest < RULE_OF:
-        yield (
-            f"about {math.floor(fewest + 0.5)} {kind} at the EER, fewer than {RULE_OF}: "
-            "the true rate may well lie more than 30 % off (rule of 30)"
-        )
+    if few := rule_of_30(rate * labels.sum(), rate * (~labels).sum()):
+        yield few
     if facts["skipped_files"]:
         yield f"{facts['skipped_files']} recordings could not be used; {facts['skipped_trials']} trials are left out"
     if not known_speakers:
@@ -191,14 +219,21 @@ def _recordings(trials: Sequence[Trial]) -> list[str]:
     return list(dict.fromkeys(name for trial in trials for name in (trial.enrol, trial.test)))
 
 
-def _labelled(trials: str | Path | Sequence[Trial]) -> tuple[list[Trial], str]:
+def checked_trials(trials: str | Path | Sequence[Trial], root: str | Path, on_error: str = "raise") -> list[Trial]:
+    """Trials with labels of both classes whose recordings are there (with on_error="raise"), said before any work.
+
+    Raises:
+        DataError: What `evaluate` says of lists.
+    """
     read, name = (read_trials(trials), str(trials)) if isinstance(trials, str | Path) else (list(trials), "")
     unlabelled = sum(trial.label is None for trial in read)
     if unlabelled or not read:
         reason = f"{unlabelled} of {len(read)} trials have no label" if read else "there is no trial in it"
         raise DataError(f"{name or 'trials'}: {reason}; evaluation needs lines such as `1 enrol.wav test.wav`", "E_TRIALS")
     split(np.zeros(len(read)), [bool(trial.label) for trial in read])  # both classes, or it says so before the work
-    return read, name
+    if on_error == "raise":
+        _check_there(read, Path(root))
+    return read
 
 
 def _check_there(trials: Sequence[Trial], root: Path) -> None:
@@ -220,10 +255,12 @@ def _check_options(bootstrap: int, seed: int) -> None:
         raise ConfigError(f"seed is an integer, 0 or more, got {seed}")
 
 
-def _check_places(output: str | Path | None, scores: str | Path | None) -> None:
-    places = [Path(place) for place in (output, scores) if place is not None]
+def _check_places(*asked: str | Path | None, plots: str | Path | None) -> None:
+    places = [Path(place) for place in asked if place is not None]
     for place in places:
         check_place(place)
         check_name(place, DataError)
-    if len(places) == 2 and os.path.realpath(places[0]) == os.path.realpath(places[1]):
-        raise ConfigError(f"output and scores are one file, {output}; choose two places")
+    places += [] if plots is None else [Path(plots)]
+    if len({os.path.realpath(place) for place in places}) < len(places):
+        shown = ", ".join(map(str, places))
+        raise ConfigError(f"output, scores, report and the folder of plots share a place ({shown}); choose one for each")

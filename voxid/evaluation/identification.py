@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from voxid.atomic import replacing
 from voxid.data.feature_files import read_features
-from voxid.data.manifest import Manifest, read_manifest
+from voxid.data.manifest import Manifest
+from voxid.data.manifests import read_manifests
 from voxid.errors import ConfigError, DataError, ModelError
 from voxid.metrics.identification import accuracy, top_k_accuracy, vote, wilson_interval
 from voxid.models.speaker.classifier import SpeakerClassifier
@@ -85,14 +86,14 @@ def evaluate_identification(
         progress: A bar on stderr.
 
     Raises:
-        ConfigError: No model.
+        ConfigError: No model or no manifest.
         ModelError: A model that is no classifier, or models that know other speakers than the first.
         DataError: Recordings that cannot be read, or speakers that the models do not know.
     """
     if not models:
         raise ConfigError("identification: name one model or more")
     nets = [load_classifier(model, device=device, imports=imports) for model in models]
-    rows = _read(manifest, root, where)
+    rows = read_manifests(manifest, root=root, where=where)
     labels = _labels(nets, rows)
     tables = [posteriors(net, rows.paths, progress=progress) for net in nets]
     result = Identification(tuple(_rows(_names(models, nets), tables, labels)), len(rows), len(set(rows.speakers)))
@@ -117,19 +118,6 @@ def _embed_features(net: SpeakerClassifier, path: str) -> NDArray[np.float32]:
     features = torch.from_numpy(read_features(path, net.encoder.frontend.num_bins).T.copy())
     with torch.inference_mode():
         return net.encoder(features[None].to(net.weight.device)).float().cpu().numpy()
-
-
-def _read(
-    manifest: str | Path | Sequence[str | Path], root: str | Path | Sequence[str | Path] | None, where: Mapping[str, Any] | None
-) -> Manifest:
-    files = [manifest] if isinstance(manifest, str | Path) else list(manifest)
-    roots: list[Any] = [root] * len(files) if root is None or isinstance(root, str | Path) else list(root)
-    if not files or len(roots) != len(files):
-        raise ConfigError(f"identification: {len(files)} manifests and {len(roots)} roots; give one root a manifest, or none")
-    rows = read_manifest(files[0], root=roots[0], where=where)
-    for file, folder in zip(files[1:], roots[1:], strict=True):
-        rows = rows + read_manifest(file, root=folder, where=where)
-    return rows
 
 
 def _labels(nets: Sequence[SpeakerClassifier], rows: Manifest) -> NDArray[np.int64]:

@@ -22,12 +22,16 @@ class Evaluation:
     Args:
         model: Name and sha256 of the model, and its D.
         trial_list: The list, as it was named.
+        scored_by: Back-end and calibration, in words.
         eer: Equal error rate.
-        eer_interval: 95 % of the EERs of drawn speakers lie between; None where speakers are not known or none were drawn.
-        min_dcf_001, min_dcf_0001: Minimum normalised detection cost at target priors of 0.01 and 0.001.
-        act_dcf: Actual normalised detection cost at 0.01, where the model's card has a calibration.
-        threshold: The one of the model's card, if any, set elsewhere (`threshold_source`); `far` and `frr` are the false accept
-            and false reject rates at it, here.
+        eer_interval, min_dcf_001_interval: 95 % of the figures of drawn speakers lie between; None where speakers are not known
+            or none were drawn.
+        min_dcf_005, min_dcf_001, min_dcf_0001: Minimum normalised detection cost at target priors of 0.05, 0.01 and 0.001.
+        act_dcf_005, act_dcf_001: Actual normalised detection cost at 0.05 and 0.01; None without a calibration.
+        cllr, min_cllr: Cost of the log-likelihood ratios in bits, and what it would be after the best calibration of these very
+            trials; None without a calibration.
+        threshold: The one of the card, if any, set elsewhere (`threshold_source`) on scores, or on log-likelihood ratios where
+            there is a calibration; `far` and `frr` are the false accept and false reject rates at it, here.
         num_trials, num_targets, num_nontargets, num_files: What was scored.
         num_speakers: Speakers of these trials, None where not known; `speakers_from` says whence, or why not.
         skipped_files, skipped_trials: What was left out because a recording could not be used.
@@ -37,11 +41,17 @@ class Evaluation:
 
     model: Mapping[str, Any]
     trial_list: str
+    scored_by: str
     eer: float
     eer_interval: tuple[float, float] | None
+    min_dcf_001_interval: tuple[float, float] | None
+    min_dcf_005: float
     min_dcf_001: float
     min_dcf_0001: float
-    act_dcf: float | None
+    act_dcf_005: float | None
+    act_dcf_001: float | None
+    cllr: float | None
+    min_cllr: float | None
     threshold: float | None
     threshold_source: str | None
     far: float | None
@@ -60,25 +70,30 @@ class Evaluation:
 
     def describe(self) -> str:
         """The result as text, a line a figure; rates in per cent."""
+        return "\n".join(f"{name:<15}{value}" for name, value in self.rows())
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and text of each figure."""
         speakers = "unknown" if self.num_speakers is None else self.num_speakers
         rows = [
             ("model", _model(self)),
+            ("scored by", self.scored_by),
             ("trials", f"{self.num_trials}: {self.num_targets} target, {self.num_nontargets} non-target"),
             ("recordings", f"{self.num_files} of {speakers} speakers"),
             ("EER", _percent(self.eer) + _interval(self)),
-            ("minDCF(0.01)", f"{self.min_dcf_001:.3f}"),
+            ("minDCF(0.05)", _cost(self.min_dcf_005, self.act_dcf_005)),
+            ("minDCF(0.01)", _cost(self.min_dcf_001, self.act_dcf_001, self.min_dcf_001_interval)),
             ("minDCF(0.001)", f"{self.min_dcf_0001:.3f}"),
         ]
-        if self.act_dcf is not None:
-            rows.append(("actDCF(0.01)", f"{self.act_dcf:.3f}"))
+        if self.cllr is not None:
+            rows.append(("Cllr", f"{self.cllr:.3f} bits; {self.min_cllr:.3f} if these trials calibrated themselves"))
         if self.far is not None and self.frr is not None:
             at = f"at {self.threshold:.4f}, {self.threshold_source}"
             rows.append(("FAR / FRR", f"{_percent(self.far)} / {_percent(self.frr)}   {at}"))
-        rows += [("warning", text) for text in self.warnings]
-        return "\n".join(f"{name:<15}{value}" for name, value in rows)
+        return rows + [("warning", text) for text in self.warnings]
 
 
-def write_report(path: str | Path, result: Evaluation) -> None:
+def write_result(path: str | Path, result: Evaluation) -> None:
     """Write all fields as JSON, whole or not at all."""
     with replacing(path, DataError) as temporary:
         temporary.write_text(json.dumps(asdict(result), indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -86,14 +101,18 @@ def write_report(path: str | Path, result: Evaluation) -> None:
 
 def write_scores(path: str | Path, trials: Iterable[Trial], scores: NDArray) -> None:
     """Write ``enrol test score target|nontarget``, a line a trial (wespeaker's order), whole or not at all."""
-    # str() of a float32 is the shortest text that reads back as the same float32.
-    scored = [trial._replace(score=float(str(score))) for trial, score in zip(trials, scores, strict=True)]
+    scored = [trial._replace(score=score) for trial, score in zip(trials, scores.tolist(), strict=True)]
     write_trials(path, scored, format="wespeaker")
 
 
 def _model(result: Evaluation) -> str:
     digest = result.model.get("sha256")
     return (result.model.get("name") or "unnamed") + (f" (sha256 {digest[:12]})" if digest else "")
+
+
+def _cost(lowest: float, actual: float | None, interval: tuple[float, float] | None = None) -> str:
+    between = "" if interval is None else f" [{interval[0]:.3f} to {interval[1]:.3f}]"
+    return f"{lowest:.3f}{between}" + ("" if actual is None else f"; actual {actual:.3f} at the Bayes threshold")
 
 
 def _interval(result: Evaluation) -> str:

@@ -252,8 +252,8 @@ def whole(point: CostPoint) -> tuple[float, float, float]:
         >>> whole(0.01)
         (0.01, 1.0, 1.0)
     """
-    if isinstance(point, float | int):
-        return point, 1.0, 1.0
+    if isinstance(point, float | int | np.floating):
+        return float(point), 1.0, 1.0
     try:
         p_target, c_miss, c_fa = point
     except (TypeError, ValueError) as error:

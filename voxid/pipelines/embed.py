@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 from torch import nn
 from tqdm import tqdm
 
-from voxid.atomic import check_name, replacing
 from voxid.audio.io import load as load_audio
+from voxid.audio.snr import snr
 from voxid.audio.source import AudioLike
-from voxid.data.prepare import check_place
+from voxid.data.embeddings import Embeddings
 from voxid.errors import AudioError, ConfigError, DataError, ModelError
 from voxid.models.speaker.encoder import SpeakerEncoder
 from voxid.zoo.load import load as load_model
@@ -33,26 +29,8 @@ BATCH_SECONDS = 60.0
 WINDOW = 16  # batches of audio held and sorted at a time: 16 min in 61 MB, whatever the length of the list
 NEAR = 0.75  # the shortest of a batch against its longest: padding costs as much time as speech
 SHOWN = 5  # broken recordings that an error names
-FORMAT = 1  # of the file of embeddings
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Embeddings:
-    """Embeddings of many recordings, in the order given.
-
-    Args:
-        names: The recordings that gave one.
-        embeddings: Their rows [n, D], float32.
-        failed: Name -> reason of the others.
-        model: Facts about the model: name, sha256.
-    """
-
-    names: tuple[str, ...]
-    embeddings: NDArray
-    failed: Mapping[str, str]
-    model: Mapping[str, Any]
 
 
 def embed(
@@ -122,10 +100,11 @@ def embed_files(
     items = list(paths)
     names = [_name(item, place) for place, item in enumerate(items)]
     rows = np.full((len(items), net.embedding_dim), np.nan, dtype=np.float32)
+    facts = {name: np.full(len(items), np.nan) for name in ("seconds", "snr_db")}
     failed: dict[int, str] = {}
     limit = int(batch_seconds * net.sample_rate)
     with _evaluating(net), tqdm(total=len(items), desc="embed", unit="file", disable=None if progress else True) as bar:
-        for window in _windows(items, names, net, WINDOW * limit, failed):
+        for window in _windows(items, names, net, WINDOW * limit, failed, facts):
             _refuse(failed, names, on_error)
             for batch in _batches(window, limit):
                 rows[batch] = _forward(net, [window[place] for place in batch])
@@ -135,44 +114,8 @@ def embed_files(
     _refuse(failed, names, on_error)
     kept = [place for place in range(len(items)) if place not in failed]
     reasons = {names[place]: reason for place, reason in sorted(failed.items())}
-    return Embeddings(tuple(names[place] for place in kept), rows[kept], reasons, model_info(net))
-
-
-@dataclass(frozen=True)
-class EmbeddedFile:
-    """What `embed_to_file` wrote.
-
-    Args:
-        output: The .safetensors file.
-        num_recordings: Its rows.
-        embedding_dim: D.
-        model: Facts about the model.
-    """
-
-    output: str
-    num_recordings: int
-    embedding_dim: int
-    model: Mapping[str, Any]
-
-
-def embed_to_file(
-    paths: Iterable[AudioLike],
-    *,
-    output: str | Path,
-    model: str | Path | nn.Module | None = None,
-    device: str = "auto",
-    imports: bool = False,
-    progress: bool = True,
-) -> EmbeddedFile:
-    """Embeddings of recordings as one .safetensors file, whole or not at all; see `save_embeddings`.
-
-    Raises:
-        DataError: Recordings that cannot be used, or a file that cannot be written; the latter is found before any work.
-    """
-    _check_place(Path(output))
-    done = embed_files(paths, model=model, device=device, imports=imports, progress=progress)
-    save_embeddings(output, done.names, done.embeddings, done.model)
-    return EmbeddedFile(str(output), len(done.names), done.embeddings.shape[1], done.model)
+    known = {name: values[kept] for name, values in facts.items()}
+    return Embeddings(tuple(names[place] for place in kept), rows[kept], reasons, model_info(net), known)
 
 
 def ready(model: str | Path | nn.Module | None, device: str = "auto", *, imports: bool = False) -> SpeakerEncoder:
@@ -192,51 +135,6 @@ def model_info(model: SpeakerEncoder) -> dict[str, Any]:
     """Which model made an embedding: the name and sha256 of its card (None where it has none), and D."""
     card = getattr(model, "card", None) or {}
     return {"name": card.get("name"), "sha256": card.get("sha256"), "embedding_dim": model.embedding_dim}
-
-
-def save_embeddings(path: str | Path, names: Sequence[str], embeddings: NDArray, model: Mapping[str, Any]) -> None:
-    """Write embeddings [n, D] and the names of their recordings as one .safetensors file, whole or not at all.
-
-    Tensors: ``embeddings`` [n, D] float32, and ``names``, a JSON list as UTF-8 bytes. Metadata: ``model``, JSON.
-
-    Raises:
-        DataError: ``E_SHAPE``, ``E_FORMAT`` for another suffix, ``E_DISK_FULL`` or ``E_WRITE``.
-    """
-    path, rows = Path(path), np.ascontiguousarray(embeddings, dtype=np.float32)
-    _check_place(path)
-    if rows.ndim != 2 or len(rows) != len(names):
-        raise DataError(f"expected embeddings [{len(names)}, D] for {len(names)} names, got {list(rows.shape)}", "E_SHAPE")
-    # Names stand beside the rows and not in the header, which the format limits to 100 MB.
-    text = np.frombuffer(json.dumps(list(names)).encode(), dtype=np.uint8)
-    metadata = {"format": f"voxid.embeddings/{FORMAT}", "model": json.dumps(dict(model))}
-    with replacing(path, DataError) as temporary:
-        temporary.write_bytes(save({"embeddings": rows, "names": text}, metadata))
-
-
-def read_embeddings(path: str | Path) -> Embeddings:
-    """Read what `save_embeddings` wrote.
-
-    Raises:
-        DataError: ``E_NOT_FILE``, or ``E_FORMAT`` for a file of another kind.
-    """
-    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file() raises on a name that is too long
-        raise DataError(f"{path}: there is no such file; expected embeddings that `voxid embed` wrote", "E_NOT_FILE")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != f"voxid.embeddings/{FORMAT}":
-                raise ValueError(f"its format is {metadata.get('format')}")
-            names = json.loads(file.get_tensor("names").tobytes())
-            return Embeddings(tuple(names), file.get_tensor("embeddings"), {}, json.loads(metadata["model"]))
-    except (SafetensorError, ValueError, KeyError, OSError) as error:
-        raise DataError(f"{path}: not a file of embeddings that `voxid embed` wrote ({error})", "E_FORMAT") from error
-
-
-def _check_place(path: Path) -> None:
-    if path.suffix != ".safetensors":
-        raise DataError(f"{path}: a file of embeddings ends in .safetensors", "E_FORMAT")
-    check_place(path)
-    check_name(path, DataError)
 
 
 @contextmanager
@@ -264,9 +162,15 @@ def _forward(net: SpeakerEncoder, waveforms: list[NDArray]) -> NDArray:
 
 
 def _windows(
-    items: list[AudioLike], names: list[str], net: SpeakerEncoder, size: int, failed: dict[int, str]
+    items: list[AudioLike],
+    names: list[str],
+    net: SpeakerEncoder,
+    size: int,
+    failed: dict[int, str],
+    facts: Mapping[str, NDArray],
 ) -> Iterator[dict[int, NDArray]]:
-    """Decoded recordings by their place, about `size` samples at a time; the reasons of those that fail go to `failed`."""
+    """Decoded recordings by their place, about `size` samples at a time; the reasons of those that fail go to `failed`, what
+    was measured on the others to `facts`."""
     window: dict[int, NDArray] = {}
     held = 0
     for place, item in enumerate(items):
@@ -275,6 +179,8 @@ def _windows(
         except AudioError as error:
             failed[place] = str(error)
             continue
+        facts["seconds"][place] = len(window[place]) / net.sample_rate
+        facts["snr_db"][place] = snr(window[place], net.sample_rate)
         held += len(window[place])
         if held >= size:
             yield window

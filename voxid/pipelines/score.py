@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +18,10 @@ from voxid.data.trial_table import TrialTable, read_trial_table, write_trial_tab
 from voxid.data.trials import Trial, table_of
 from voxid.errors import ConfigError, DataError
 from voxid.metrics.detection import eer, min_dcf
-from voxid.scoring.backend import Backend
+from voxid.scoring.backend import Backend, Multi, check_multi
 from voxid.zoo.backend import backend_card, load_backend, norm_spec, parts_of
 
 Files = str | Path | Sequence[str | Path]
-Multi = Literal["book", "average", "scores"]
 DIGITS = 8  # of a score in the file; float32 has seven and a bit
 
 
@@ -105,13 +103,14 @@ def score(
         DataError: Files that cannot be read or do not fit together, names that are not found (``E_NAMES``), normalisation
             without a cohort (``E_COHORT``), a place that cannot be written to.
         ModelError: A back-end that cannot be loaded.
-        ConfigError: A value out of its range.
+        ConfigError: A value out of its range; a `cohort` without normalisation, or a `multi` without `models`.
     """
     check_place(Path(output))
     asked = _table(trials)
     chosen = load_backend(backend, imports=imports)
     if norm is not None or top is not None:
         chosen = chosen.with_norm(norm_spec(chosen.spec["norm"], norm, top))
+    _check_used(chosen, models=models, multi=multi, cohort=cohort)
     known = read_vectors(embeddings)
     if cohort is not None:
         others = read_vectors(cohort)
@@ -142,8 +141,7 @@ def score_list(
         >>> score_list([Trial("a.wav", "b.wav"), Trial("b.wav", "b.wav")], rows, load_backend("cosine")).tolist()
         [0.0, 1.0]
     """
-    if multi not in ("book", "average", "scores"):
-        raise ConfigError(f"multi is 'book', 'average' or 'scores', got {multi!r}")
+    check_multi(multi)
     table = _table(trials)
     first, enrol_index = _side(table.names, table.enrol)
     second, test_index = _side(table.names, table.test)
@@ -154,6 +152,15 @@ def score_list(
         return backend.score_models(rows, groups, right, enrol_index, test_index, multi=multi)
     left, right, rows = _rows(first, second, known, enrol)
     return backend.score_trials(rows, left[enrol_index], right[test_index])
+
+
+def _check_used(backend: Backend, *, models: object, multi: str, cohort: object) -> None:
+    """Raise `ConfigError` for what was asked for and would change nothing."""
+    if cohort is not None and backend.norm is None:
+        raise ConfigError("a cohort is for score normalisation, which these scores lack: ask for it with norm='as' (--norm as)")
+    check_multi(multi)
+    if models is None and multi != "book":
+        raise ConfigError(f"multi={multi!r} says how several enrolments count: name them with models (--models spk2utt)")
 
 
 def _table(trials: str | Path | TrialTable | Sequence[Trial]) -> TrialTable:

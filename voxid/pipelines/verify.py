@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -14,9 +12,10 @@ from voxid.audio.io import AudioLike, Recording
 from voxid.audio.io import load as load_audio
 from voxid.audio.quality import Meter
 from voxid.errors import AudioError, ConfigError
-from voxid.metrics.operating_points import stored_points, threshold_for
-from voxid.pipelines.embed import embed, ready
-from voxid.scoring.cosine import cosine
+from voxid.metrics.operating_points import threshold_for
+from voxid.pipelines.embed import embed_files
+from voxid.pipelines.system import System, build_system
+from voxid.scoring.calibration import posterior
 
 MIN_SECONDS = 0.3
 
@@ -26,14 +25,17 @@ class Verification:
     """An answer and what it rests on.
 
     Attributes:
-        score: Cosine of the two embeddings, -1 ... 1; higher = same speaker.
-        decision: True = same speaker: the score reaches the threshold.
-        threshold: What the score is held against.
+        score: By the model's back-end, the cosine of the two embeddings (-1 ... 1) where it has none; higher = same speaker.
+        decision: True = same speaker: what is compared (`unit`) reaches the threshold.
+        threshold: What it is held against.
         far, frr: Rates of false accepts and false rejects at this threshold, on the trials it was set on (None = unknown).
         source: Where the threshold comes from.
         model: Name and fingerprint of the model.
         reasons: Warnings about the two recordings, in words.
-        llr, probability: Calibrated answers; None until the model is calibrated.
+        llr: Natural-log likelihood ratio: how much better "same speaker" explains the two recordings; None without a calibration.
+        probability: Of the same speaker, given `prior`; None without a calibration.
+        prior: Probability of the same speaker before anybody listened.
+        unit: What the threshold is on: "log-likelihood ratio", or "score" for a model without a calibration.
     """
 
     score: float
@@ -44,18 +46,20 @@ class Verification:
     source: str
     model: str
     reasons: tuple[str, ...]
-    llr: float | None = None
-    probability: float | None = None
+    llr: float | None
+    probability: float | None
+    prior: float
+    unit: str
 
     def describe(self) -> str:
         """The answer in a few lines of text."""
         rates = "" if self.far is None else f" (false accepts {self.far:.2%}, false rejects {self.frr:.2%} there)"
         answer = "same speaker" if self.decision else "different speakers"
-        lines = [
-            f"{answer}: score {self.score:.3f}, threshold {self.threshold:.3f}",
-            f"threshold: {self.source}{rates}",
-            f"model: {self.model}",
-        ]
+        value = self.score if self.llr is None else self.llr
+        lines = [f"{answer}: {self.unit} {value:.3f}, threshold {self.threshold:.3f}"]
+        if self.probability is not None:
+            lines.append(f"probability of the same speaker: {_share(self.probability)}, if it was {self.prior:g} before")
+        lines += [f"threshold: {self.source}{rates}", f"model: {self.model}"]
         return "\n".join(lines + [f"note: {reason}" for reason in self.reasons])
 
 
@@ -66,6 +70,7 @@ def verify(
     model: str | Path | nn.Module | None = None,
     far: float = 0.01,
     threshold: float | None = None,
+    prior: float = 0.5,
     device: str = "auto",
     imports: bool = False,
 ) -> Verification:
@@ -75,7 +80,8 @@ def verify(
         enrol, test: Each a path, a file object or a ``(waveform, rate)`` pair.
         model: A name, a file or a loaded model; None = the bundled one.
         far: False-accept rate to aim at; the threshold for it comes out of the model's card.
-        threshold: A threshold of your own instead.
+        threshold: A threshold of your own instead: a log-likelihood ratio, or a score for a model without a calibration.
+        prior: Probability of the same speaker before anybody listened, for `probability`; it does not change the decision.
         device: ``auto``, ``cpu``, ``cuda`` ...; a loaded model stays where it is with ``auto``.
         imports: Allow a model file whose parts go by an import path. Importing runs code: only for files that you trust.
 
@@ -83,18 +89,21 @@ def verify(
         AudioError: A recording that cannot be read, lasts less than 0.3 s (``E_TOO_SHORT``) or holds no voice (``E_NO_SPEECH``).
         ModelError: A model that cannot be loaded, or whose card holds malformed thresholds.
         ConfigError: ``E_NO_THRESHOLD``, a model without stored thresholds, and no `threshold` given; a `far` that the card does
-            not support; a `threshold` that is not finite.
+            not support; a `threshold` that is not finite; a `prior` outside (0, 1).
     """
-    net = ready(model, device, imports=imports)
-    card = getattr(net, "card", None) or {}
+    if not 0.0 < prior < 1.0:
+        raise ConfigError(f"prior is a probability within (0, 1), got {prior:g}")
+    system = build_system(model, device=device, imports=imports)
+    card = getattr(system.net, "card", None) or {}
     sides = ("enrol", "test")
-    limit, rate, misses, source = _limit(card, far, threshold)
+    limit, rate, misses, source = _limit(system, far, threshold)
     recordings = [_listen(audio, side) for audio, side in zip((enrol, test), sides, strict=True)]
-    first, second = embed([(recording.waveform, recording.rate) for recording in recordings], model=net)
-    score = float(cosine(first, second))
+    done = embed_files([(recording.waveform, recording.rate) for recording in recordings], model=system.net, progress=False)
+    scored = system.score(done, [0], [1])
+    llr = None if scored.llr is None else float(scored.llr[0])
     return Verification(
-        score=score,
-        decision=score >= limit,
+        score=float(scored.scores[0]),
+        decision=bool(scored.decisive[0] >= limit),
         threshold=limit,
         far=rate,
         frr=misses,
@@ -103,19 +112,29 @@ def verify(
         reasons=tuple(
             f"{side}: {text}" for recording, side in zip(recordings, sides, strict=True) for text in recording.warnings
         ),
+        llr=llr,
+        probability=None if llr is None else float(posterior(llr, prior)),
+        prior=prior,
+        unit=system.unit,
     )
 
 
-def _limit(card: Mapping[str, Any], far: float, threshold: float | None) -> tuple[float, float | None, float | None, str]:
+def _share(probability: float) -> str:
+    """A probability that never reads as certainty."""
+    return f"{min(max(probability, 0.0001), 0.9999):.2%}"
+
+
+def _limit(system: System, far: float, threshold: float | None) -> tuple[float, float | None, float | None, str]:
     """Threshold, its false-accept and false-reject rates, and where it comes from."""
     if threshold is not None:
         if not math.isfinite(threshold):
-            raise ConfigError(f"threshold must be a finite number, got {threshold}; scores lie between -1 and 1")
+            raise ConfigError(f"threshold must be a finite number, got {threshold}")
         return threshold, None, None, "given by the caller"
-    points, trials = stored_points(card)
+    points, trials = system.points()
     if not points:
         raise ConfigError(
-            "this model has no stored thresholds (trained without validation trials or with few); give one: --threshold VALUE",
+            "this model has no stored thresholds (trained without validation trials or with few); "
+            "give one (--threshold VALUE) or set them (voxid calibrate)",
             "E_NO_THRESHOLD",
         )
     value, misses = threshold_for(points, far)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from voxid import registry
 from voxid.errors import ConfigError, DataError, ModelError, did_you_mean
 from voxid.scoring.checks import as_codes, as_counts, as_index, as_pairs, as_rows, restored
+from voxid.scoring.cohort import as_cohort
 from voxid.scoring.enrolment import members, recording_trials, speaker_means
 from voxid.scoring.normalize import build_norm
 from voxid.scoring.plda import Plda
@@ -44,7 +45,7 @@ def build_backend(backend: str | Mapping[str, Any] | Backend) -> Backend:
     if not isinstance(spec, Mapping):
         raise ConfigError(f"a back-end is a name, a mapping or a Backend, got {backend!r}")
     name = spec.get("name")
-    if name is not None and name not in PRESETS:
+    if name is not None and (not isinstance(name, str) or name not in PRESETS):
         raise ConfigError(f"unknown back-end {name!r}: {did_you_mean(str(name), PRESETS)}")
     changes = {key: value for key, value in spec.items() if key != "name"}
     return registry.call(Backend, PRESETS.get(str(name), {}) | changes, "back-end")
@@ -131,16 +132,29 @@ class Backend:
             domain = None if domain is None else part.transform(domain)
         _fit(self.scorer, training, codes, groups=groups, target=domain)
         self.cohort = means.astype(np.float32)
-        return self if outside is None else self.set_cohort(outside)
+        if outside is not None:
+            return self.set_cohort(outside)
+        if self.norm is not None:
+            as_cohort(self.cohort)
+        return self
+
+    def takes(self, argument: str) -> bool:
+        """Whether the `fit` of one of the parts has a use for a further argument, ``groups`` or ``target``.
+
+        Example:
+            >>> Backend(["coral"]).takes("target"), Backend().takes("target")
+            (True, False)
+        """
+        return any(argument in inspect.signature(part.fit).parameters for part in [*self.transforms, self.scorer])
 
     def set_cohort(self, cohort: ArrayLike) -> Self:
-        """Take other rows [C, D] for `norm`: embeddings as they come out of the model, of speakers who are in no trial.
+        """Take other rows [C, D], C >= 2, for `norm`: embeddings as they come out of the model, of speakers who are in no trial.
 
         Raises:
             DataError: ``E_SHAPE``, ``E_EMBEDDING``.
             ModelError: ``E_NOT_FITTED``.
         """
-        self.cohort = self.transform(as_rows(cohort, what="cohort rows")).astype(np.float32)
+        self.cohort = self.transform(as_cohort(cohort)).astype(np.float32)
         return self
 
     def with_norm(self, norm: str | Mapping[str, Any] | None) -> Backend:
@@ -258,8 +272,7 @@ class Backend:
             DataError: ``E_SHAPE``, ``E_INDEX``, ``E_EMBEDDING``; ``E_COHORT``, `norm` without a cohort.
             ModelError: ``E_NOT_FITTED``.
         """
-        if multi not in get_args(Multi):
-            raise ConfigError(f"unknown multi {multi!r}: {did_you_mean(str(multi), get_args(Multi))}")
+        check_multi(multi)
         rows = as_rows(embeddings)
         enrolled, codes = members(models, len(rows))
         tested = self.transform(rows)[as_index(tests, len(rows))]
@@ -336,6 +349,12 @@ class Backend:
         places, tests, begin = recording_trials(codes, model, test)
         scores = self._trials(recordings, tested, places, tests)
         return np.add.reduceat(scores, begin) / np.bincount(codes)[model] if len(model) else scores
+
+
+def check_multi(multi: str) -> None:
+    """Raise `ConfigError` for the name of no way to count several enrolments."""
+    if multi not in get_args(Multi):
+        raise ConfigError(f"unknown multi {multi!r}: {did_you_mean(str(multi), get_args(Multi))}")
 
 
 def _fit(part: Any, rows: NDArray, codes: NDArray, **more: NDArray | ArrayLike | None) -> None:

@@ -133,13 +133,3 @@ def unit(embeddings: ArrayLike, dtype: type[np.floating] = np.float32) -> NDArra
     scaled = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
     length = np.sqrt(np.einsum("...d,...d->...", scaled, scaled))[..., None]
     return np.divide(scaled, length, out=scaled, where=length > 0)
-
-
-def _index(index: ArrayLike, count: int) -> NDArray:
-    rows = np.asarray(index)
-    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-        raise DataError(f"expected row numbers [N], got {rows.dtype} {list(rows.shape)}", "E_INDEX")
-    rows = rows.astype(np.intp)
-    if rows.size and not (rows.min() >= 0 and rows.max() < count):
-        raise DataError(f"row numbers must lie within 0 ... {count - 1}, got {rows.min()} ... {rows.max()}", "E_INDEX")
-    return rows

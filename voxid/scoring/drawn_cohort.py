@@ -9,19 +9,23 @@ from voxid.errors import ConfigError, DataError
 from voxid.scoring.checks import as_codes, as_rows
 from voxid.scoring.enrolment import speaker_means
 
+SPHERE = 0.1  # share of the variance that is spread alike over all directions
+
 
 def drawn_cohort(
-    embeddings: ArrayLike, speakers: ArrayLike, *, size: int, groups: ArrayLike | None = None, seed: int = 0
+    embeddings: ArrayLike, speakers: ArrayLike, *, size: int, groups: ArrayLike | None = None, seed: int | None = None
 ) -> NDArray:
     """Rows [C, D] drawn from the normal distribution of the speakers' means, one distribution for each group.
 
-    An embedding is biometric data. Score normalisation needs to know how other speakers lie, not who they are.
+    An embedding is biometric data. Score normalisation needs to know how other speakers lie, not who they are. Only the mean and
+    the covariance of a group enter, a tenth of it made a sphere: a group with fewer speakers than D would else be known by the
+    space that its rows span. Give no seed for rows that leave the house: whoever knows it can solve for both exactly.
 
     Args:
         embeddings, speakers: Training rows [n, D] and a label for each [n].
         size: C; every group has its share of it, by its speakers.
         groups: Label of the domain of each row [n], e.g. corpus or language; a speaker belongs to that of the first row.
-        seed: Of the draws.
+        seed: Of the draws; None = out of the system's own randomness, never the same twice.
 
     Raises:
         DataError: ``E_SHAPE``, ``E_EMBEDDING``, ``E_SPEAKERS``; ``E_COHORT``: a group with fewer than 3 speakers.
@@ -29,7 +33,7 @@ def drawn_cohort(
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> drawn_cohort(rng.normal(size=(40, 3)) + 5, np.arange(40), size=1000).mean(axis=0).round().tolist()
+        >>> drawn_cohort(rng.normal(size=(40, 3)) + 5, np.arange(40), size=1000, seed=0).mean(axis=0).round().tolist()
         [5.0, 5.0, 5.0]
     """
     if size < 2:
@@ -51,7 +55,10 @@ def drawn_cohort(
 
 
 def _drawn(means: NDArray, size: int, rng: np.random.Generator) -> NDArray:
+    # Through the covariance and not by mixing the means: from as many mixtures as speakers the means could be solved for.
     centre = means.mean(axis=0)
-    # A normal draw with the covariance of the means: they themselves, mixed by normal weights.
-    weights = rng.normal(size=(size, len(means))) / np.sqrt(len(means) - 1)
-    return centre + weights @ (means - centre)
+    covariance = np.atleast_2d(np.cov(means, rowvar=False))
+    sphere = SPHERE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    values, axes = np.linalg.eigh((1.0 - SPHERE) * covariance + sphere)
+    root = axes * np.sqrt(values.clip(min=0.0))
+    return centre + rng.normal(size=(size, len(centre))) @ root.T

@@ -36,8 +36,8 @@ class Plda(Bilinear):
             and as much as D more rows where it is not (too few rows, or rows that fill a subspace).
         length_norm: Scale each row in the space where W = I and B is diagonal. None scores rows as they are, and only this is
             a true likelihood ratio of the rows. ``kaldi``: to the length that the model expects of a mean of n recordings, as
-            Kaldi's ivector-plda-scoring does; ``simple``: to length sqrt(D) there; ``wespeaker``: to length sqrt(D) before
-            and there.
+            Kaldi's ivector-plda-scoring does; ``simple``: to length sqrt(D) there; ``wespeaker``: to length sqrt(D) before,
+            for `fit` too, and there.
 
     Attributes:
         model: The parameters, once fitted or restored (`TwoCovariance`).
@@ -95,10 +95,14 @@ class Plda(Bilinear):
             DataError: ``E_SHAPE``, ``E_EMBEDDING``, ``E_SPEAKERS`` (see `speaker_statistics`).
             ConfigError: `rank` above D.
         """
-        statistics = speaker_statistics(embeddings, speakers, self.shrinkage)
+        statistics = speaker_statistics(self.prepared(as_rows(embeddings)), speakers, self.shrinkage)
         check_rank(self.rank, len(statistics.scatter))
         self._model, self.log_likelihoods = self._train(statistics)
         return self
+
+    def prepared(self, rows: NDArray) -> NDArray:
+        """Rows [n, D] as the model has them: of length sqrt(D) with ``length_norm="wespeaker"``, else as they are."""
+        return _scaled(rows, np.einsum("nd,nd->n", rows, rows)) if self.length_norm == "wespeaker" else rows
 
     def state(self) -> dict[str, NDArray]:
         """What `fit` found: mean [D], transform [D, D], psi [D]."""
@@ -169,9 +173,7 @@ class Plda(Bilinear):
 
     def _project(self, rows: NDArray, counts: NDArray) -> NDArray:
         model = self.model
-        rows = as_rows(rows, model.mean.size)
-        if self.length_norm == "wespeaker":
-            rows = _scaled(rows, np.einsum("nd,nd->n", rows, rows))
+        rows = self.prepared(as_rows(rows, model.mean.size))
         if self.length_norm is None:
             active = model.psi > 0
             return (rows - model.mean) @ model.transform[active].T

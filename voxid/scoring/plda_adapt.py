@@ -10,6 +10,9 @@ from voxid.scoring.checks import as_rows
 from voxid.scoring.plda import Plda
 from voxid.scoring.two_covariance import TwoCovariance, diagonalise
 
+# A scale beyond it is no share of anything, and covariances would leave the range of numbers.
+LARGEST = 1e3
+
 
 def adapt_plda(
     scorer: Plda,
@@ -34,7 +37,7 @@ def adapt_plda(
 
     Raises:
         DataError: ``E_SHAPE``, ``E_EMBEDDING``.
-        ConfigError: A negative scale.
+        ConfigError: A scale that is negative or beyond `LARGEST`.
         ModelError: ``E_NOT_FITTED``.
 
     Example:
@@ -45,10 +48,12 @@ def adapt_plda(
 
     Povey's unsupervised adaptation in Kaldi (ivector-adapt-plda).
     """
-    if min(mean_diff_scale, within_covar_scale, between_covar_scale) < 0.0:
-        raise ConfigError("scales of the adaptation of PLDA must be 0 or more")
+    scales = mean_diff_scale, within_covar_scale, between_covar_scale
+    if not all(0.0 <= scale <= LARGEST for scale in scales):
+        given = ", ".join(f"{scale:g}" for scale in scales)
+        raise ConfigError(f"scales of the adaptation of PLDA must be 0 ... {LARGEST:g}, mostly 0 ... 1, got {given}")
     model = scorer.model
-    rows = as_rows(embeddings, model.mean.size)
+    rows = scorer.prepared(as_rows(embeddings, model.mean.size))
     if len(rows) < 2:
         raise DataError(f"expected two or more rows of the new domain, got {len(rows)}", "E_SHAPE")
     mean = rows.mean(axis=0)

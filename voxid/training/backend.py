@@ -14,7 +14,7 @@ from voxid.data.embeddings import Embeddings, check_like, read_vectors
 from voxid.data.prepared import check_place
 from voxid.data.speaker_labels import speaker_labels
 from voxid.errors import ConfigError
-from voxid.scoring.backend import build_backend
+from voxid.scoring.backend import Backend, build_backend
 from voxid.scoring.drawn_cohort import drawn_cohort
 from voxid.training.backend_spec import backend_spec
 from voxid.zoo.backend import check_backend_name, norm_spec, parts_of, save_backend
@@ -91,7 +91,7 @@ def train_backend(
 
     Raises:
         DataError: Files that cannot be read or do not fit together; recordings without a speaker (``E_NAMES``); too few of them.
-        ConfigError: An unknown preset, part or argument.
+        ConfigError: An unknown preset, part or argument; `groups` or a `target` that no part has a use for.
         ModelError: A place that cannot be written to.
     """
     check_backend_name(Path(output))
@@ -100,6 +100,7 @@ def train_backend(
     backend = build_backend(spec | {"norm": norm_spec(spec["norm"], norm, top)})
     if cohort is not None and draw_cohort is not None:
         raise ConfigError("a cohort is given or drawn, not both: leave out cohort or draw_cohort")
+    _check_used(backend, groups=groups is not None and draw_cohort is None, target=target is not None)
     known = read_vectors(embeddings)
     labels = speaker_labels(known.names, speakers)
     domains = None if groups is None else speaker_labels(known.names, speakers, column=groups)
@@ -132,6 +133,13 @@ def train_backend(
         cohort=0 if backend.cohort is None else len(backend.cohort),
         model=dict(known.model),
     )
+
+
+def _check_used(backend: Backend, **given: bool) -> None:
+    """Raise `ConfigError` for what was given and would change nothing."""
+    for name, wanted in (("groups", "nap with nuisance: groups, or a drawn cohort"), ("target", "coral")):
+        if given[name] and not backend.takes(name):
+            raise ConfigError(f"no part of {', '.join(parts_of(backend))} has a use for {name}; it is for {wanted}")
 
 
 def _rows(files: Files | None, known: Embeddings, what: str) -> NDArray | None:

@@ -49,8 +49,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error.strerror or error}; expected a back-end in YAML or JSON", "E_NOT_FOUND") from error
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML that can be read: {_first_line(error)}") from error
-    if not isinstance(plain, dict):
-        raise ConfigError(f"{path}: a back-end is a mapping of transforms, scorer and norm, got a list")
+    if not isinstance(plain, dict) or not plain:
+        got = "nothing" if not plain else "a list"
+        raise ConfigError(f"{path}: a back-end is a mapping of transforms, scorer and norm, got {got}")
     return {str(key): value for key, value in plain.items()}
 
 

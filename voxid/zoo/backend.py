@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -85,7 +86,7 @@ def load_backend(backend: str | Path | Backend, *, imports: bool = False) -> Bac
 
 
 def backend_card(backend: str | Path | Backend) -> dict[str, Any]:
-    """The card of a file of `save_backend`; {} for what else `load_backend` takes.
+    """The card of a file of `save_backend`; of a model with a back-end inside which ``model`` that is; else {} or a ``kind``.
 
     Raises:
         ModelError: As `load_backend`.
@@ -97,7 +98,10 @@ def backend_card(backend: str | Path | Backend) -> dict[str, Any]:
         return {"kind": path.name}
     metadata = _metadata(path)
     if "voxid" in metadata:
-        return {}
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # as the embeddings of the model name it
+        card = _plain(path, metadata["voxid"]).get("card")
+        return {"model": {"name": card.get("name") if isinstance(card, dict) else None, "sha256": sha256}}
     _check_format(path, metadata)
     return _plain(path, metadata.get("card", "{}"))
 

@@ -27,9 +27,9 @@ def read_plda(path: str | Path, *, length_norm: LengthNorm | None = None) -> Pld
     """A scorer from a file of Kaldi (binary or text) or WeSpeaker (HDF5); which of them, the first bytes say.
 
     The scores of a Kaldi file are true log-likelihood ratios of the rows. Kaldi's own program scales rows first, which
-    ``length_norm="kaldi"`` does too. A WeSpeaker file says itself whether it was trained on scaled rows; then the scorer gets
-    ``length_norm="wespeaker"`` unless another is asked for. The mean that WeSpeaker takes off before that is in no file: put a
-    ``center`` before the scorer.
+    ``length_norm="kaldi"`` does too. A WeSpeaker file says itself whether it was trained on scaled rows, and one of before 2024,
+    which says nothing, always was; then the scorer gets ``length_norm="wespeaker"`` unless another is asked for. The mean that
+    WeSpeaker takes off before that is in no file: put a ``center`` before the scorer.
 
     Args:
         path: The file.
@@ -161,7 +161,8 @@ def _wespeaker(path: Path) -> tuple[dict[str, NDArray], bool]:
         with h5py.File(path, "r") as file:
             arrays = {name: _dataset(file, "mu" if name == "mean" else name, path) for name in NAMES}
             offset = _dataset(file, "offset", path) if "offset" in file else None
-            scaled = bool(file["normalize_length"][()]) if "normalize_length" in file else False
+            # The first versions of WeSpeaker had no such choice: they scaled always.
+            scaled = bool(file["normalize_length"][()]) if "normalize_length" in file else True
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise _refusal(path, f"not a PLDA of WeSpeaker, or damaged ({' '.join(str(error).split())[:120]})") from error
     _check_offset(arrays, offset, path)
