@@ -103,7 +103,7 @@ def main() -> None:
     whole = arguments.output / "calibrated.safetensors"
     calibrated(arguments.model, arguments.data, arguments.output, whole)
     net = voxid.load(whole, device="cpu")
-    card = {key: value for key, value in net.card.items() if key not in ("sha256", "test")}
+    card = {key: value for key, value in net.card.items() if key not in ("sha256", "test", "weights_of")}
     card |= FACTS | {"name": arguments.name} | ({"command": arguments.command} if arguments.command else {})
     card["recipe"] = without_paths(card["recipe"], str(arguments.data))
     checkpoint.save(net, path, card=card, dtype=torch.float16, backend=net.backend)

@@ -22,9 +22,10 @@ from voxid.evaluation.calibrate import Calibrated, calibrate
 from voxid.evaluation.evaluate import evaluate
 from voxid.models import checkpoint
 from voxid.models.speaker.encoder import SpeakerEncoder
+from voxid.pipelines.embed import model_info
 from voxid.pipelines.verify import verify
 from voxid.scoring.backend import build_backend
-from voxid.zoo.backend import save_backend
+from voxid.zoo.backend import backend_card, save_backend
 from voxid.zoo.load import load
 
 P = 0.3
@@ -119,6 +120,19 @@ def test_the_written_model_answers_as_was_said(net: SpeakerEncoder, corpus: Path
         assert (answer.threshold, answer.frr, answer.unit) == (point["threshold"], point["frr"], "log-likelihood ratio")
         assert answer.decision == (answer.llr >= point["threshold"])
         assert "first, second" in answer.source
+
+
+def test_a_calibrated_model_embeds_as_the_file_that_its_weights_come_from(
+    net: SpeakerEncoder, corpus: Path, tmp_path: Path
+) -> None:
+    checkpoint.save(net, tmp_path / "m.safetensors", card={"name": "tiny"})
+    run(tmp_path / "m.safetensors", corpus, tmp_path / "once.safetensors")
+    run(tmp_path / "once.safetensors", corpus, tmp_path / "twice.safetensors")
+    known = [load(tmp_path / f"{name}.safetensors") for name in ("m", "once", "twice")]
+    assert {model_info(model)["sha256"] for model in known} == {checkpoint.fingerprint(tmp_path / "m.safetensors")}
+    assert known[1].card["sha256"] != known[0].card["sha256"]
+    told = backend_card(tmp_path / "twice.safetensors")["model"]
+    assert told == {"name": "tiny", "sha256": known[0].card["sha256"]}
 
 
 def test_figures_of_another_calibration_do_not_travel(net: SpeakerEncoder, corpus: Path, tmp_path: Path) -> None:

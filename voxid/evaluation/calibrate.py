@@ -193,6 +193,8 @@ def _write(path: Path, system: System, decision: Mapping[str, Any]) -> None:
         return
     known = getattr(system.net, "card", None) or {}
     card = {key: value for key, value in known.items() if key not in ("sha256", "test")}  # test: figures of the old calibration
+    if (source := model_info(system.net)["sha256"]) is not None:
+        card["weights_of"] = source  # the file changes, its embeddings do not
     checkpoint.save(system.net, path, card=card | dict(decision), dtype=_dtype(system.net), backend=system.backend)
 
 

@@ -132,9 +132,13 @@ def ready(model: str | Path | nn.Module | None, device: str = "auto", *, imports
 
 
 def model_info(model: SpeakerEncoder) -> dict[str, Any]:
-    """Which model made an embedding: the name and sha256 of its card (None where it has none), and D."""
+    """Which model made an embedding: name, sha256 (None where the card has none), and D.
+
+    A model that was calibrated goes by the digest of the file that its weights come from: it embeds alike.
+    """
     card = getattr(model, "card", None) or {}
-    return {"name": card.get("name"), "sha256": card.get("sha256"), "embedding_dim": model.embedding_dim}
+    digest = card.get("weights_of") or card.get("sha256")
+    return {"name": card.get("name"), "sha256": digest, "embedding_dim": model.embedding_dim}
 
 
 @contextmanager

@@ -99,9 +99,10 @@ def backend_card(backend: str | Path | Backend) -> dict[str, Any]:
     metadata = _metadata(path)
     if "voxid" in metadata:
         with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # as the embeddings of the model name it
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         card = _plain(path, metadata["voxid"]).get("card")
-        return {"model": {"name": card.get("name") if isinstance(card, dict) else None, "sha256": sha256}}
+        told = card if isinstance(card, dict) else {}
+        return {"model": {"name": told.get("name"), "sha256": told.get("weights_of") or digest}}  # as its embeddings name it
     _check_format(path, metadata)
     return _plain(path, metadata.get("card", "{}"))
 
