@@ -6,6 +6,8 @@ classes also tells its ``logits(embedding) -> [B, K]``, without margin; identifi
 its weights with the class as the first axis, and takes ``class_weights``. The constructor takes ``embedding_dim`` and
 ``num_classes``, whether it needs them or not; a margin that a schedule may move is the attribute ``margin``. A batch in which a
 loss finds nothing to compare raises `ModelError` ``E_BATCH``.
+
+Losses of waveforms are of the kind ``signal_loss``; their promise is in `voxid.losses.signal`.
 """
 
 from voxid.registry import modules_of
