@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from voxid.cli import keep_memory
+from voxid.models.complexity import macs, parameters
 from voxid.models.speaker.encoder import SpeakerEncoder
 
 SECONDS = 3
@@ -69,12 +69,9 @@ def build(row: tuple[str, Mapping[str, Any], Mapping[str, Any], int, str]) -> Sp
     return SpeakerEncoder({"name": "fbank", "num_mel_bins": bins}, backbone, pooling, embedding_dim).eval()
 
 
-def macs(net: SpeakerEncoder) -> int:
+def embedding_macs(net: SpeakerEncoder) -> int:
     """Multiply-adds of 3 s behind the front-end."""
-    features = net.frontend(torch.randn(1, SECONDS * 16000))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net.embed_features(features)
-    return counter.get_total_flops() // 2
+    return macs(net.embed_features, net.frontend(torch.randn(1, SECONDS * 16000)))
 
 
 def times(rows: list[Any], rounds: int) -> dict[str, float]:
@@ -106,11 +103,11 @@ def main() -> None:
     for row in rows:
         name, backbone, pooling, embedding_dim, published = row
         net = build(row)
-        count = sum(parameter.numel() for parameter in net.parameters())
         options = ", ".join(f"{key}: {str(value).lower()}" for key, value in backbone.items())
         clock = f"{spent[name]:.0f}" if name in spent else ""
         where = f"{pooling['name']}, {embedding_dim}"
-        print(f"| {name} | `{{{options}}}` | {where} | {count:,} | {published} | {macs(net) / 1e9:.2f} | {clock} |", flush=True)
+        cost = f"{parameters(net):,} | {published} | {embedding_macs(net) / 1e9:.2f}"
+        print(f"| {name} | `{{{options}}}` | {where} | {cost} | {clock} |", flush=True)
 
 
 if __name__ == "__main__":

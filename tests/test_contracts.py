@@ -27,22 +27,35 @@ SMALL = {
     "eres2net": {"channels": 2, "blocks": [1, 1, 1, 1]},
     "eres2netv2": {"channels": 4, "blocks": [1, 1, 1, 1]},
     "redimnet": {"size": "b3", "channels": 2, "group": 2, "stages": [[2, 1, 2, 10], [1, 1, 1, 0]]},
-}  # arguments that make a backbone quick to test
+    "phasen": {"size": "small", "channels": 3, "phase_channels": 2, "recurrent": 4, "dense": 4, "hop": 128, "window_length": 256},
+    "sudormrf": {"num_basis": 12, "channels": 8, "hidden": 16, "num_blocks": 2, "downsamplings": 3, "sample_rate": 16000},
+}  # arguments that make a backbone, an enhancer or a separator quick to test
 FRONTENDS = [name for name in registry.names("frontend") if getattr(registry.get("frontend", name), "input_ndim", 2) == 2]
 BACKBONES = registry.names("backbone")
 POOLINGS = registry.names("pooling")
 LOSSES = registry.names("loss")
+WAVEFORM_NETS = [(kind, name) for kind in ("enhancement", "separation") for name in registry.names(kind)]
 RATE = 16000
 
 
 def encoder(frontend: str = "fbank", backbone: str = "ecapa_tdnn", pooling: str = "asp") -> SpeakerEncoder:
     torch.manual_seed(0)
-    net = SpeakerEncoder(frontend, {"name": backbone} | SMALL.get(backbone, {}), pooling, embedding_dim=24)
-    for module in net.modules():  # statistics that are not those of a fresh net
+    return used(SpeakerEncoder(frontend, {"name": backbone} | SMALL.get(backbone, {}), pooling, embedding_dim=24)).eval()
+
+
+def used(net: torch.nn.Module) -> torch.nn.Module:
+    """The net with statistics that are not those of a fresh one."""
+    for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 2.0)
-    return net.eval()
+    return net
+
+
+def waveform_net(kind: str, name: str) -> torch.nn.Module:
+    """An enhancer or a separator."""
+    torch.manual_seed(0)
+    return used(registry.build(kind, {"name": name} | SMALL.get(name, {}))).eval()
 
 
 def every_encoder() -> list[tuple[str, str, str]]:
@@ -277,3 +290,96 @@ def test_equal_class_weights_change_nothing(name: str) -> None:
         values.append(float(loss(torch.randn(20, 8), torch.arange(20) % 5)[0].detach()))
         assert "class_weights" not in loss.state_dict()
     assert values[0] == pytest.approx(values[1], rel=1e-6)
+
+
+def sources(net: torch.nn.Module, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    """What a net gives [B, S, T]; of an enhancer S is 1."""
+    out = net(waveform, lengths)
+    assert out.shape == (len(waveform), *([net.num_sources] if net.kind == "separation" else []), waveform.shape[1])
+    return out.reshape(len(waveform), -1, waveform.shape[1])
+
+
+@pytest.mark.parametrize(("kind", "name"), WAVEFORM_NETS)
+def test_any_length_comes_out_as_it_went_in(kind: str, name: str) -> None:
+    net = waveform_net(kind, name)
+    assert isinstance(net.sample_rate, int)
+    with torch.inference_mode():
+        for samples in (1, 2, 3, 7, 19, 20, 21, 127, 128, 129, 255, 256, 257, 1000, 4321):
+            out = sources(net, voice(1.0)[None, :samples])
+            assert out.dtype == torch.float32
+            assert torch.isfinite(out).all()
+
+
+@pytest.mark.parametrize(("kind", "name"), WAVEFORM_NETS)
+def test_a_padded_batch_of_waveforms_is_single(kind: str, name: str) -> None:
+    net = waveform_net(kind, name)
+    items = [voice(seconds, seed) for seed, seconds in enumerate((0.03, 0.3, 0.1, 0.031337, 1 / RATE))]
+    lengths = torch.tensor([len(item) for item in items])
+    for padding in (0.0, 0.9):  # it is not heard
+        batch = torch.nn.utils.rnn.pad_sequence(items, batch_first=True, padding_value=padding)
+        with torch.inference_mode():
+            together, alone = sources(net, batch, lengths), [sources(net, item[None])[0] for item in items]
+        for row, one in zip(together, alone, strict=True):
+            assert torch.allclose(row[:, : one.shape[1]], one, rtol=0, atol=1e-5 * float(one.abs().max()))
+            assert one.any()
+            assert not row[:, one.shape[1] :].any()
+
+
+@pytest.mark.parametrize(("kind", "name"), WAVEFORM_NETS)
+@pytest.mark.parametrize("hard", HARD)
+def test_waveforms_and_gradients_are_finite_on_hard_input(kind: str, name: str, hard: str) -> None:
+    net = waveform_net(kind, name)
+    for training in (False, True):
+        waveform = HARD[hard][:, :3000].clone().requires_grad_()
+        out = sources(net.train(training), waveform)
+        out.square().sum().backward()
+        assert torch.isfinite(out).all()
+        assert torch.isfinite(waveform.grad).all()
+        assert all(torch.isfinite(parameter.grad).all() for parameter in net.parameters() if parameter.grad is not None)
+
+
+@pytest.mark.parametrize(("kind", "name"), WAVEFORM_NETS)
+def test_gradients_reach_every_weight_of_a_waveform_net(kind: str, name: str) -> None:
+    net, waveform = waveform_net(kind, name).train(), torch.stack([voice(0.2, seed) for seed in range(2)]).requires_grad_()
+    sources(net, waveform).square().sum().backward()
+    assert (waveform.grad.abs() > 0).float().mean() > 0.9
+    assert not [key for key, value in net.named_parameters() if value.requires_grad and value.grad is None]
+
+
+@pytest.mark.parametrize(("kind", "name"), WAVEFORM_NETS)
+def test_a_waveform_net_is_as_loud_as_its_input(kind: str, name: str) -> None:
+    net, waveform = waveform_net(kind, name), voice(0.2)[None]
+    with torch.inference_mode():
+        once = sources(net, waveform)
+        for gain in (0.01, 30.0):
+            assert torch.allclose(sources(net, gain * waveform) / gain, once, rtol=0, atol=1e-4 * float(once.abs().max()))
+
+
+@pytest.mark.parametrize(("kind", "name"), WAVEFORM_NETS)
+def test_the_same_waveform_gives_the_same_waveforms(kind: str, name: str) -> None:
+    net, waveform = waveform_net(kind, name), voice(0.2)[None]
+    with torch.inference_mode():
+        first = net(waveform)
+        assert torch.equal(first, net(waveform))
+        assert torch.equal(first, waveform_net(kind, name)(waveform))
+
+
+@pytest.mark.parametrize(("kind", "name"), WAVEFORM_NETS)
+def test_a_model_file_rebuilds_a_waveform_net(kind: str, name: str, tmp_path) -> None:
+    net, waveform = waveform_net(kind, name), voice(0.2)[None]
+    checkpoint.save(net, tmp_path / "m.safetensors", card={"name": "test"})
+    again = checkpoint.load(tmp_path / "m.safetensors")
+    assert (again.kind, again.spec, again.sample_rate, again.card["name"]) == (kind, net.spec, net.sample_rate, "test")
+    with torch.inference_mode():
+        assert torch.equal(net(waveform), again(waveform))
+
+
+@pytest.mark.parametrize(("kind", "name"), WAVEFORM_NETS)
+def test_a_waveform_net_refuses_wrong_shapes(kind: str, name: str) -> None:
+    net = waveform_net(kind, name)
+    for bad in (torch.zeros(160), torch.zeros(1, 1, 160), torch.zeros(1, 160, dtype=torch.int16), torch.zeros(2, 0)):
+        with pytest.raises(ModelError, match="waveform"):
+            net(bad)
+    for lengths in ([0, 5], [5, 17], [5], [1.0, 2.0]):
+        with pytest.raises(ModelError, match="lengths"):
+            net(torch.zeros(2, 16), torch.tensor(lengths))

@@ -130,3 +130,9 @@ def test_what_cannot_be_asked_is_one_line(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as missing:
         load_classifier(tmp_path)
     assert missing.value.code == "E_NOT_FOUND"
+
+
+def test_speakers_with_a_dot_in_their_names_are_no_import_paths(tmp_path) -> None:
+    names = ["anna.b", "os.system", "carl"]
+    checkpoint.save(SpeakerClassifier(ENCODER, names), tmp_path / "c.safetensors")
+    assert load_classifier(tmp_path / "c.safetensors", device="cpu").speakers == names

@@ -7,19 +7,24 @@ import json
 import os
 import pickle
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from voxid.cli import main
 from voxid.errors import ModelError
 from voxid.models import checkpoint
+from voxid.models.enhancement.phasen import Phasen
+from voxid.models.separation.sudormrf import VARIANTS, SuDoRMRF
 from voxid.models.speaker.classifier import SpeakerClassifier
 from voxid.models.speaker.encoder import SpeakerEncoder
 from voxid.scoring.backend import Backend, build_backend
 from voxid.zoo.backend import backend_card, load_backend
 from voxid.zoo.load import load as load_model
+from voxid.zoo.load import load_classifier
 
 
 @pytest.fixture
@@ -286,3 +291,90 @@ def test_the_arrays_of_a_backend_are_checked(net, backend, tmp_path) -> None:
         with pytest.raises(ModelError) as caught:
             checkpoint.load(path)
         assert caught.value.code == "E_FORMAT"
+
+
+THIN = {"channels": 3, "phase_channels": 2, "recurrent": 4, "dense": 4, "window_length": 64, "hop": 32, "n_fft": 64}
+NARROW = {"size": "0.25x", "num_basis": 12, "channels": 8, "hidden": 16, "downsamplings": 2, "groups": 4}
+WAVEFORM_NETS = {
+    "phasen": lambda: Phasen("small", **THIN),
+    "phasen, causal": lambda: Phasen("small", causal=True, **THIN),
+    **{f"sudormrf, {variant}": (lambda variant=variant: SuDoRMRF(variant=variant, **NARROW)) for variant in VARIANTS},
+}
+
+
+@pytest.fixture
+def enhancer() -> Phasen:
+    torch.manual_seed(0)
+    return Phasen("small", **THIN).eval()
+
+
+@pytest.mark.parametrize("name", WAVEFORM_NETS)
+def test_an_enhancer_or_a_separator_comes_back_bit_by_bit(name: str, tmp_path) -> None:
+    torch.manual_seed(0)
+    net = WAVEFORM_NETS[name]()
+    for tensor in net.state_dict().values():  # norms, slopes and gains that no fresh net has
+        if tensor.ndim <= 1 and tensor.is_floating_point():
+            torch.nn.init.uniform_(tensor, 0.1, 0.9)
+    checkpoint.save(net.eval(), tmp_path / "m.safetensors", card={"name": name})
+    again = checkpoint.load(tmp_path / "m.safetensors")
+    kind = "enhancement" if isinstance(net, Phasen) else "separation"
+    assert (description_of(tmp_path / "m.safetensors")["kind"], again.kind) == (kind, kind)
+    assert (type(again), again.spec, again.card["name"]) == (type(net), net.spec, name)
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in net.state_dict().items())
+    waveform = torch.randn(2, 777, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        out = net(waveform)
+        assert torch.equal(out, again(waveform))
+    assert torch.isfinite(out).all()
+    assert out.any()
+    assert not again.training
+
+
+@pytest.mark.parametrize("kind", ["speaker", "separation", "vocoder", "frontend", None, ["enhancement"]])
+def test_a_kind_that_is_not_that_of_the_net_is_refused(enhancer, tmp_path, kind: object) -> None:
+    path = tmp_path / "m.safetensors"
+    checkpoint.save(enhancer, path)
+    tensors, description = load_file(path), description_of(path)
+    save_file(tensors, path, {"voxid": json.dumps(description | {"kind": kind})})
+    with pytest.raises(ModelError, match=r"m\.safetensors") as caught:
+        checkpoint.load(path)
+    assert caught.value.code == ("E_SHAPE" if kind in ("speaker", "separation") else "E_FORMAT")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_net_without_a_known_kind_is_not_saved(tmp_path) -> None:
+    net = torch.nn.Linear(2, 2)
+    net.spec = {"name": "speaker_encoder"}
+    for kind in (None, "vocoder", ["speaker"]):
+        net.kind = kind
+        with pytest.raises(ModelError, match=r"Linear has no `kind`.*speaker, enhancement, separation"):
+            checkpoint.save(net, tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_a_speaker_model_has_a_backend(net, enhancer, backend, tmp_path) -> None:
+    path = tmp_path / "m.safetensors"
+    with pytest.raises(ModelError, match="scores embeddings"):
+        checkpoint.save(enhancer, path, backend=backend)
+    assert not path.exists()
+    checkpoint.save(net, path, backend=backend)
+    tensors, description = load_file(path), description_of(path)
+    save_file(tensors, path, {"voxid": json.dumps(description | {"kind": "enhancement", "model": enhancer.spec})})
+    with pytest.raises(ModelError, match="scores embeddings"):
+        checkpoint.load(path)
+
+
+def test_who_wants_a_speaker_model_refuses_an_enhancer(enhancer, tmp_path, capsys) -> None:
+    path = tmp_path / "clean.safetensors"
+    checkpoint.save(enhancer, path)
+    for door in (load_model, load_classifier):
+        for model, start in ((path, f"{path}: an"), (enhancer, "an")):
+            with pytest.raises(ModelError, match=r"an enhancement model \(Phasen\)") as caught:
+                door(model, device="cpu")
+            assert str(caught.value).startswith(start)
+    audio = str(Path(__file__).parents[2] / "samples" / "anna_1.opus")
+    for verb in (["verify", audio, audio], ["embed", audio, "-o", str(tmp_path / "e.safetensors")]):
+        assert main([*verb, "--model", str(path)]) == 2
+        error = capsys.readouterr().err.strip()
+        assert "an enhancement model (Phasen); expected a speaker model" in error
+        assert "\n" not in error

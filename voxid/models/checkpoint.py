@@ -20,7 +20,7 @@ from voxid.errors import ConfigError, ModelError
 from voxid.models.stored_backend import PREFIX, dotted_name, import_refusal, rebuilt, stored
 from voxid.scoring.backend import Backend
 
-KINDS = ("speaker",)
+KINDS = ("speaker", "enhancement", "separation")  # of nets: what `registry.build` takes
 FORMATS = (1, 2)  # of the metadata below: 2 holds a back-end; a reader refuses a newer one
 
 
@@ -35,21 +35,24 @@ def save(
     """Write a model and its card as one file, whole or not at all.
 
     Args:
-        model: A net whose `spec` names its kind and how it is built.
+        model: A net that tells its `kind` (one of `KINDS`) and, as `spec`, how it is built.
         path: Where to; the name ends in .safetensors.
         card: Facts for people and programs: data, licence, recipe, figures, threshold.
         dtype: Of the stored floating-point weights; float32 keeps every bit, float16 halves the file.
-        backend: Fitted on embeddings of this model, to score them with; its arrays keep every bit, whatever `dtype` is.
+        backend: Fitted on embeddings of this speaker model, to score them with; its arrays keep every bit, whatever `dtype` is.
 
     Raises:
-        ModelError: ``E_FORMAT`` for another suffix, ``E_DISK_FULL`` or ``E_WRITE``.
+        ModelError: ``E_FORMAT`` for another suffix, a net of no known kind, or a back-end for a net that gives no embeddings;
+            ``E_DISK_FULL`` or ``E_WRITE``.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ModelError(f"{path}: a model file ends in .safetensors", "E_FORMAT")
-    metadata = {"format": FORMATS[0], "kind": "speaker", "model": model.spec, "card": dict(card or {})}
+    kind = _kind(path, model)
+    metadata = {"format": FORMATS[0], "kind": kind, "model": model.spec, "card": dict(card or {})}
     tensors = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items()}
     if backend is not None:
+        _check_scored(path, kind)
         spec, arrays = stored(path, backend)
         metadata |= {"format": FORMATS[1], "backend": json.loads(spec)}
         tensors |= {PREFIX + name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -69,7 +72,9 @@ def save(
 
 
 def load(path: str | Path, *, imports: bool = False) -> nn.Module:
-    """Rebuild a model, in eval mode and in float32; its card is the attribute `card`, its back-end, or None, `backend`.
+    """Rebuild a model, in eval mode and in float32; its card is the attribute `card`.
+
+    A speaker model has its back-end, or None, as `backend`.
 
     Args:
         path: A file that `save` wrote.
@@ -80,7 +85,9 @@ def load(path: str | Path, *, imports: bool = False) -> nn.Module:
     """
     path = Path(path)
     metadata, tensors = _read(path)
-    if not imports and (dotted := dotted_name(metadata["model"])):
+    # Names of speakers are people's, never parts: a classifier may know an "anna.b".
+    built = {key: value for key, value in metadata["model"].items() if key != "speakers"}
+    if not imports and (dotted := dotted_name(built)):
         raise ModelError(f"{path}: {import_refusal('', dotted)}", "E_IMPORT")
     backend = _backend(path, metadata, tensors, imports)
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
@@ -97,14 +104,29 @@ def load(path: str | Path, *, imports: bool = False) -> nn.Module:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path}: its weights do not fit its description: {reason[:300]}", "E_SHAPE") from error
     model.card = dict(metadata["card"], sha256=fingerprint(path))
-    model.backend = backend
+    if metadata["kind"] == "speaker":
+        model.backend = backend
     return model.eval()
+
+
+def _kind(path: Path, model: nn.Module) -> str:
+    kind = getattr(model, "kind", None)
+    if kind not in KINDS:
+        known = ", ".join(KINDS)
+        raise ModelError(f"{path}: a {type(model).__name__} has no `kind` that a model file knows: {known}", "E_FORMAT")
+    return str(kind)
+
+
+def _check_scored(path: Path, kind: str) -> None:
+    if kind != "speaker":
+        raise ModelError(f"{path}: a back-end scores embeddings, and a model of the kind {kind} gives none", "E_FORMAT")
 
 
 def _backend(path: Path, metadata: Mapping[str, Any], tensors: dict[str, Tensor], imports: bool) -> Backend | None:
     """The back-end of a file, whose tensors are taken out; what is left are the weights."""
     if metadata["format"] == FORMATS[0]:
         return None
+    _check_scored(path, metadata["kind"])
     own = {name.removeprefix(PREFIX): tensors.pop(name) for name in list(tensors) if name.startswith(PREFIX)}
     try:
         arrays = {name: tensor.numpy() for name, tensor in own.items()}
@@ -142,7 +164,8 @@ def _check_description(path: Path, metadata: Any) -> None:
         known = " and ".join(map(str, FORMATS))
         raise ModelError(f"{path}: model format {metadata['format']!r}, this voxid reads {known}; update voxid", "E_FORMAT")
     if metadata["kind"] not in KINDS or not isinstance(metadata["model"], dict) or not isinstance(metadata["card"], dict):
-        raise ModelError(f"{path}: its description is malformed (a kind out of {', '.join(KINDS)}, a model, a card)", "E_FORMAT")
+        known = ", ".join(KINDS)
+        raise ModelError(f"{path}: its description is malformed (a kind out of {known}; a model; a card)", "E_FORMAT")
 
 
 def _guess(path: Path) -> str:

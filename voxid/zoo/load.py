@@ -42,7 +42,7 @@ def load(
         imports: Allow parts that go by an import path. Importing runs code: only for files that you trust.
 
     Raises:
-        ModelError: Unknown name, no such file, or a file that is not a model of voxid.
+        ModelError: Unknown name, no such file, a file that is not a model of voxid, or a model of another kind.
         ConfigError: A device that torch does not have here, or another runtime.
 
     Example:
@@ -57,7 +57,7 @@ def load(
         net.encoder.card, net.encoder.backend = net.card, net.backend
         net = net.encoder
     if not isinstance(net, SpeakerEncoder):
-        raise ModelError(f"expected a speaker model, got {type(net).__name__}", "E_FORMAT")
+        raise ModelError(f"{'' if loaded else f'{model}: '}{_what(net)}; expected a speaker model", "E_FORMAT")
     return (net if loaded and device == "auto" else net.to(pick_device(device))).eval()
 
 
@@ -74,10 +74,19 @@ def load_classifier(
         model = Path(model) / file
     net = model if isinstance(model, nn.Module) else checkpoint.load(model, imports=imports)
     if not isinstance(net, SpeakerClassifier):
+        where = "" if isinstance(model, nn.Module) else f"{model}: "
         raise ModelError(
-            f"{model}: a {type(net).__name__} knows no speakers by name; train with classifier=true and take {file}", "E_FORMAT"
+            f"{where}{_what(net)}, which knows no speakers by name; train with classifier=true and take {file}", "E_FORMAT"
         )
     return net.to(pick_device(device)).eval()
+
+
+def _what(net: nn.Module) -> str:
+    """What a net is, in words."""
+    kind, name = getattr(net, "kind", None), type(net).__name__
+    if not isinstance(kind, str):
+        return f"a {name}"
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind} model ({name})"
 
 
 def find(model: str | Path | None) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -99,6 +99,8 @@ class Phasen(nn.Module):
         >>> net(torch.randn(2, 1234)).shape
         torch.Size([2, 1234])
     """
+
+    kind: ClassVar[str] = "enhancement"
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -66,6 +66,8 @@ class SuDoRMRF(nn.Module):
     efficient universal sound source separation", Journal of Signal Processing Systems 2022; layer orders after the authors' code.
     """
 
+    kind: ClassVar[str] = "separation"
+
     def __init__(
         self,
         size: str = "1.0x",
@@ -96,10 +98,10 @@ class SuDoRMRF(nn.Module):
             raise ValueError(f"downsamplings must be 0 or more, got {downsamplings}")
         if kernel_size < 3 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, 3 or more: half of it is the hop; got {kernel_size}")
-        # Every argument by its value: a preset may change, a stored model may not.
+        # Every argument by its value: a preset may change, a stored model may not. `size` is in `num_blocks`, and by its name it
+        # could not be stored: a model file refuses texts with a dot, which might be import paths.
         self.spec = {
             "name": "sudormrf",
-            "size": size,
             "variant": variant,
             "num_sources": num_sources,
             "sample_rate": sample_rate,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,8 @@ class SpeakerClassifier(nn.Module):
         >>> net(torch.randn(2, 16000)).shape
         torch.Size([2, 3])
     """
+
+    kind: ClassVar[str] = "speaker"
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,8 @@ class SpeakerEncoder(nn.Module):
         >>> encoder(torch.randn(2, 16000)).shape
         torch.Size([2, 192])
     """
+
+    kind: ClassVar[str] = "speaker"
 
     def __init__(
         self,
