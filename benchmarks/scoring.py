@@ -224,22 +224,28 @@ def plda_rows(wespeaker: Wespeaker | None, folder: Path) -> Iterator[Row]:
 
 
 def list_rows(wespeaker: Wespeaker | None, folder: Path) -> Iterator[Row]:
+    """Lists of 10^4 recordings, as in the rows above, and of 10^5: their names leave the cache."""
+    for count, size in ((10_000, "10^4"), (100_000, "10^5")):
+        yield from rows_of_a_list(count, f" of {size} recordings", folder)
+
+
+def rows_of_a_list(count: int, what: str, folder: Path) -> Iterator[Row]:
     random = np.random.default_rng(4)
-    names = [f"id1{i // 100:04d}/recording{i % 100:02d}x/{i:05d}.wav" for i in range(100_000)]
+    names = [f"id1{i // 100:04d}/recording{i % 100:02d}x/{i:05d}.wav" for i in range(count)]
     enrol, test = random.integers(0, len(names), (2, TRIALS))
     marks = random.random(TRIALS) < 0.5
     trials = [Trial(names[a], names[b], bool(mark)) for a, b, mark in zip(enrol, test, marks, strict=True)]
-    ours, theirs = folder / "ours.txt", folder / "theirs.txt"
+    ours, theirs = folder / f"ours{count}.txt", folder / f"theirs{count}.txt"
     write_trials(ours, trials)
     plain_write(theirs, trials)
     same = float(ours.read_bytes() != theirs.read_bytes())
     table = read_trial_table(ours)
     read = Peer("plain split loop", partial(plain_read, theirs), lambda: float(plain_read(theirs) != read_trials(theirs)))
     write = Peer("plain loop", partial(plain_write, theirs, trials), lambda: same)
-    yield Row("reading 10^6 trials as columns", 1000, partial(read_trial_table, ours), [read])
-    yield Row("reading 10^6 trials as rows", 1000, partial(read_trials, ours), [read])
-    yield Row("writing 10^6 trials from columns", 1000, partial(write_trial_table, ours, table), [write])
-    yield Row("writing 10^6 trials from rows", 1000, partial(write_trials, ours, trials), [write])
+    yield Row(f"reading 10^6 trials{what} as columns", 1000, partial(read_trial_table, ours), [read])
+    yield Row(f"reading 10^6 trials{what} as rows", 1000, partial(read_trials, ours), [read])
+    yield Row(f"writing 10^6 trials{what} from columns", 1000, partial(write_trial_table, ours, table), [write])
+    yield Row(f"writing 10^6 trials{what} from rows", 1000, partial(write_trials, ours, trials), [write])
 
 
 def apart(theirs: Callable[[], Any], ours: Callable[[], Any], count: int | None = None) -> Callable[[], float]:
