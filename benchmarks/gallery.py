@@ -1,4 +1,4 @@
-"""Every kind of plot, from real data but for three of a synthetic voice, and the page that shows them.
+"""Every kind of plot, from real data, and the page that shows them.
 
     python benchmarks/gallery.py --data ../shared/data -o docs/gallery
     python benchmarks/gallery.py --data ../shared/data -o docs/gallery --work DIR   # keeps the inputs
@@ -35,7 +35,6 @@ from voxid.evaluation.report import write_scores
 from voxid.pipelines.embed import embed_files
 from voxid.scoring.calibration import fit_calibration
 
-ROOT = Path(__file__).resolve().parents[1]
 LISTS = ("cv_fr_dev", "cv_multi_dev", "speech_commands_dev")
 LARGEST = 120_000  # bytes of a PNG in the repository
 DPI = 100
@@ -64,13 +63,13 @@ HEADINGS = {
     "timeline_part": "Timeline, a part",
 }
 PLOTS = (
-    Plot("waveform", "waveform samples/anna_1.opus", "A synthetic voice of samples/."),
+    Plot("waveform", "waveform clean.wav", "A reader of LibriSpeech, out of libri_mini."),
     Plot(
         "spectrogram",
-        "spectrogram samples/anna_1.opus --duration 3",
+        "spectrogram clean.wav --duration 3",
         "The same recording, its first seconds: level by time and frequency.",
     ),
-    Plot("spectrogram_3d", "spectrogram-3d samples/anna_1.opus --duration 2.5", "The same as a surface."),
+    Plot("spectrogram_3d", "spectrogram-3d clean.wav --duration 2.5", "The same as a surface."),
     Plot(
         "enhancement",
         'enhancement noisy.wav clean.wav --labels "noisy, 5 dB" clean --title "A mixture of enh_dev.jsonl and its clean speech"',
@@ -165,7 +164,7 @@ def run(words: Sequence[str]) -> None:
 
 def page() -> Iterator[str]:
     """The text of the page."""
-    yield "# Gallery\n\nEvery kind of [plot](../plot.md), from real data but for the first three. "
+    yield "# Gallery\n\nEvery kind of [plot](../plot.md), from real data. "
     yield "This page and its figures are made by one command; do not edit them:\n\n"
     yield "```sh\npython benchmarks/gallery.py --data ../shared/data -o docs/gallery\n```\n\n"
     yield "Its inputs are made with the bundled model. Scores are of *development* lists: what is measured on test lists is in "
@@ -179,8 +178,6 @@ def page() -> Iterator[str]:
 
 def make_inputs(data: Path) -> None:
     """What the commands read, in the current folder; what is there already is kept."""
-    if not Path("samples").exists():
-        Path("samples").symlink_to(ROOT / "samples")
     make_mixture(data)
     make_scores(data)
     for corpus in ("fsdd", "speech_commands"):
