@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxid.errors import ModelError, did_you_mean
 from voxid.models.layers import check_counts, frame_mask, keep_frames
 from voxid.models.separation.causal import CausalNet
+from voxid.models.separation.decoder import Decoder
+from voxid.models.separation.filters import fourier_filters
 from voxid.models.separation.mask_heads import DenseHead, SlidingHead, masked
 from voxid.models.separation.mixture import mixture_consistency, normalized
 from voxid.models.separation.sudormrf_stream import SuDoRMRFStream
@@ -20,6 +23,8 @@ from voxid.registry import register
 
 SIZES = {"0.25x": 4, "0.5x": 8, "1.0x": 16, "2.0x": 32, "2.5x": 40}  # U-ConvBlocks
 VARIANTS = {"original": "softmax", "improved": "relu", "groupcomm": "relu", "causal": "none"}  # and their masks
+LINEAR = ("improved", "groupcomm")  # variants whose frames are a linear function of the waveform
+BASES = ("random", "fourier")
 LEVEL_SECONDS = 4.0
 
 
@@ -51,10 +56,12 @@ class SuDoRMRF(nn.Module):
         mixture_consistency: Share what the sources lack of the mixture among them: they sum to it, sample by sample.
         normalize: Bring the input to one level, and the output back: by mean and standard deviation of the waveform, or, in the
             causal net, by the root mean square of the last 4 s.
+        basis: What the filters are before any training: ``random``, or ``fourier``, windowed cosines and sines with which a net
+            of long filters learns sooner (``improved`` and ``groupcomm``).
 
     Raises:
-        ValueError: An unknown size, variant or mask, a count below 1, an even `kernel_size`, `channels` that `groups`
-            does not divide.
+        ValueError: An unknown size, variant, mask or basis, a count below 1, an even `kernel_size`, `channels` that `groups`
+            does not divide, a Fourier basis in a variant that has none.
 
     Example:
         >>> import torch
@@ -84,9 +91,10 @@ class SuDoRMRF(nn.Module):
         mask: str | None = None,
         mixture_consistency: bool = False,
         normalize: bool = True,
+        basis: str = "random",
     ) -> None:
         super().__init__()
-        for what, value, known in (("size", size, SIZES), ("variant", variant, VARIANTS)):
+        for what, value, known in (("size", size, SIZES), ("variant", variant, VARIANTS), ("basis", basis, BASES)):
             if value not in known:
                 raise ValueError(f"unknown {what} {value!r}: {did_you_mean(value, known)}")
         num_blocks = SIZES[size] if num_blocks is None else num_blocks
@@ -115,6 +123,7 @@ class SuDoRMRF(nn.Module):
             "mask": mask,
             "mixture_consistency": mixture_consistency,
             "normalize": normalize,
+            "basis": basis,
         }
         self.card: dict[str, Any] = {}
         self.num_sources, self.sample_rate, self.mixture_consistency = num_sources, sample_rate, mixture_consistency
@@ -125,6 +134,10 @@ class SuDoRMRF(nn.Module):
             self.net = CausalNet(*sizes, level_frames=max(1, round(hops)) if normalize else 0)
         else:
             self.net = WholeNet(variant, *sizes, groups=groups, normalize=normalize)
+        if basis == "fourier":
+            if variant not in LINEAR:
+                raise ValueError(f"basis 'fourier' is for the variants {' and '.join(LINEAR)}, not for {variant!r}")
+            _fourier(self.net)
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Sources [B, S, T] of mixtures [B, T]; `lengths` [B] in samples when items are padded at their end.
@@ -184,17 +197,7 @@ class WholeNet(nn.Module):
         block = _block(variant, channels, hidden, downsamplings, groups)
         self.blocks = nn.ModuleList(block() for _ in range(num_blocks))
         self.head = (SlidingHead if first else DenseHead)(channels, num_basis, num_sources, mask)
-        # One hop is taken away in front, so that frame n is centred on sample n * hop, and all but one hop of what hangs over.
-        self.decoder = nn.ConvTranspose1d(
-            num_sources * num_basis,
-            num_sources,
-            kernel_size,
-            stride=self.hop,
-            padding=self.hop,
-            output_padding=self.hop - 1,
-            groups=num_sources if first else 1,
-            bias=first,
-        )
+        self.decoder = Decoder(num_basis, num_sources, kernel_size, separate=first, bias=first)
         if not first:
             nn.init.xavier_uniform_(self.encoder.weight)
             nn.init.xavier_uniform_(self.decoder.weight)
@@ -230,6 +233,16 @@ class WholeNet(nn.Module):
         for block in self.blocks:
             y = block(y, mask)
         return y
+
+
+@torch.no_grad()
+def _fourier(net: CausalNet | WholeNet) -> None:
+    """Let a net begin with a Fourier basis; each source is then led back as the mixture would be."""
+    assert isinstance(net, WholeNet)
+    encoder, decoder = fourier_filters(net.encoder.out_channels, net.encoder.kernel_size[0])
+    net.encoder.weight.copy_(encoder[:, None])
+    sources = torch.eye(net.decoder.num_sources)
+    net.decoder.weight.copy_(torch.einsum("st,fk->sftk", sources, decoder).flatten(0, 1))
 
 
 def _block(variant: str, channels: int, hidden: int, downsamplings: int, groups: int) -> Callable[[], nn.Module]:
