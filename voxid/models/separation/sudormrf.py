@@ -94,9 +94,7 @@ class SuDoRMRF(nn.Module):
         basis: str = "random",
     ) -> None:
         super().__init__()
-        for what, value, known in (("size", size, SIZES), ("variant", variant, VARIANTS), ("basis", basis, BASES)):
-            if value not in known:
-                raise ValueError(f"unknown {what} {value!r}: {did_you_mean(value, known)}")
+        _check_words(size=size, variant=variant, basis=basis)
         num_blocks = SIZES[size] if num_blocks is None else num_blocks
         kernel_size = 2 * round(sample_rate / 800) + 1 if kernel_size is None else kernel_size
         mask = VARIANTS[variant] if mask is None else mask
@@ -135,9 +133,7 @@ class SuDoRMRF(nn.Module):
         else:
             self.net = WholeNet(variant, *sizes, groups=groups, normalize=normalize)
         if basis == "fourier":
-            if variant not in LINEAR:
-                raise ValueError(f"basis 'fourier' is for the variants {' and '.join(LINEAR)}, not for {variant!r}")
-            _fourier(self.net)
+            _fourier(self.net, variant)
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Sources [B, S, T] of mixtures [B, T]; `lengths` [B] in samples when items are padded at their end.
@@ -168,6 +164,12 @@ class SuDoRMRF(nn.Module):
     def _silenced(self, waveform: Tensor, lengths: Tensor | None) -> Tensor:
         check_waveform(waveform, lengths)
         return waveform if lengths is None else waveform.masked_fill(~frame_mask(lengths, waveform.shape[1])[:, 0], 0)
+
+
+def _check_words(**words: str) -> None:
+    for what, known in (("size", SIZES), ("variant", VARIANTS), ("basis", BASES)):
+        if words[what] not in known:
+            raise ValueError(f"unknown {what} {words[what]!r}: {did_you_mean(words[what], known)}")
 
 
 class WholeNet(nn.Module):
@@ -236,9 +238,10 @@ class WholeNet(nn.Module):
 
 
 @torch.no_grad()
-def _fourier(net: CausalNet | WholeNet) -> None:
+def _fourier(net: CausalNet | WholeNet, variant: str) -> None:
     """Let a net begin with a Fourier basis; each source is then led back as the mixture would be."""
-    assert isinstance(net, WholeNet)
+    if variant not in LINEAR or not isinstance(net, WholeNet):
+        raise ValueError(f"basis 'fourier' is for the variants {' and '.join(LINEAR)}, not for {variant!r}")
     encoder, decoder = fourier_filters(net.encoder.out_channels, net.encoder.kernel_size[0])
     net.encoder.weight.copy_(encoder[:, None])
     sources = torch.eye(net.decoder.num_sources)
