@@ -31,6 +31,9 @@ SHELL_ONLY = {
     "*": {"json"},  # how the result is printed
     # Python gives recordings and gets the array itself; the shell names lists of files, and a file to put it in
     "embed": {"output", "manifest", "root", "where", "on_error"},
+    # the shell also takes folders, and streams from its input to its output
+    "enhance": {"suffix", "overwrite", "on_error", "stream", "rate", "pcm"},
+    "separate": {"suffix", "overwrite", "on_error", "stream", "rate", "pcm"},
 }
 # Words of the shell that stand for no function of the face: they only list what is there.
 LISTS = {"models"}
@@ -42,6 +45,8 @@ SUB_VERBS = {
     "prepare hw4": ("voxid.data.prepare_hw4", "prepare_hw4"),
     "prepare trials": ("voxid.data.prepare_trials", "prepare_trials"),
     "train adapt": ("voxid.training.adapt_backend", "adapt_backend"),
+    "evaluate enhancement": ("voxid.evaluation.enhancement", "evaluate_enhancement"),
+    "evaluate separation": ("voxid.evaluation.separation", "evaluate_separation"),
     "evaluate identification": ("voxid.evaluation.identification", "evaluate_identification"),
     "plot calibration": ("voxid.evaluation.plot_scores", "plot_calibration"),
     "plot confusion-matrix": ("voxid.evaluation.plot_results", "plot_confusion_matrix"),

@@ -16,25 +16,43 @@ if TYPE_CHECKING:
     from voxid.evaluation.evaluate import evaluate
     from voxid.evaluation.plot import plot
     from voxid.pipelines.embed import embed
+    from voxid.pipelines.enhance import enhance
     from voxid.pipelines.info import info
     from voxid.pipelines.score import score
+    from voxid.pipelines.separate import separate
     from voxid.pipelines.verify import verify
     from voxid.training.fit import train
     from voxid.zoo.load import load
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "calibrate", "embed", "evaluate", "info", "load", "plot", "prepare", "score", "train", "verify"]
+__all__ = [
+    "__version__",
+    "calibrate",
+    "embed",
+    "enhance",
+    "evaluate",
+    "info",
+    "load",
+    "plot",
+    "prepare",
+    "score",
+    "separate",
+    "train",
+    "verify",
+]
 
 # Verb -> where it lives; a verb is imported at its first use, so that `import voxid` costs nothing.
 _VERBS = {
     "calibrate": "voxid.evaluation.calibrate",
     "embed": "voxid.pipelines.embed",
+    "enhance": "voxid.pipelines.enhance",
     "evaluate": "voxid.evaluation.evaluate",
     "info": "voxid.pipelines.info",
     "load": "voxid.zoo.load",
     "plot": "voxid.evaluation.plot",
     "prepare": "voxid.data.prepare",
     "score": "voxid.pipelines.score",
+    "separate": "voxid.pipelines.separate",
     "train": "voxid.training.fit",
     "verify": "voxid.pipelines.verify",
 }

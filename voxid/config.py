@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from voxid.errors import ConfigError, did_you_mean
 
-FREE = ("where",)  # sections whose keys are columns of the user's own manifest
+FREE = ("where", "noise_where", "responses_where")  # sections whose keys are columns of the user's own manifest
 
 
 def recipe_names() -> list[str]:

@@ -171,3 +171,50 @@ def test_links_are_followed_and_devices_stay(voice, tmp_path):
         io.save(tmp_path / "null.wav", voice(0.1), 16000)
     assert refused.value.code == "E_NOT_FILE"
     assert Path("/dev/null").is_char_device()
+
+
+BLOCKWISE = [("a.wav", None), ("a.wav", "FLOAT"), ("a.flac", None), ("a.ogg", None), ("a.opus", None)]
+
+
+@pytest.mark.parametrize(("name", "subtype"), BLOCKWISE)
+def test_blocks_give_the_file_of_the_whole(voice, tmp_path, name, subtype):
+    wave = np.stack([voice(3.0), 3 * voice(3.0, seed=1)])
+    clipped = io.save(tmp_path / name, wave, 16000, subtype=subtype)
+    with io.open_writer(tmp_path / f"blocks_{name}", 16000, 2, subtype=subtype) as writer:
+        for start in range(0, 48000, 7000):
+            writer.write(wave[:, start : start + 7000])
+    assert (writer.clipped, writer.seconds) == (clipped, 3.0)
+    found, whole = (soundfile.read(tmp_path / file)[0] for file in (f"blocks_{name}", name))
+    np.testing.assert_allclose(found, whole, atol=0.01 if name == "a.ogg" else 0)  # Vorbis looks ahead within a block only
+    if name != "a.ogg":
+        assert (tmp_path / f"blocks_{name}").read_bytes() == (tmp_path / name).read_bytes()
+
+
+def write_blocks(path, blocks, ending=None):
+    with io.open_writer(path, 16000) as writer:
+        for block in blocks:
+            writer.write(block)
+        if ending is not None:
+            raise ending
+
+
+def test_an_error_between_blocks_leaves_the_old_file(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"old")
+    for block, code in ((np.array([np.nan]), "E_NONFINITE"), (np.zeros((2, 9)), "E_SHAPE")):
+        with pytest.raises(AudioError) as refused:
+            write_blocks(tmp_path / "a.wav", [np.zeros(100_000), block])
+        assert refused.value.code == code
+    with pytest.raises(KeyboardInterrupt):
+        write_blocks(tmp_path / "a.wav", [np.zeros(100_000)], KeyboardInterrupt())
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.wav", b"old")]
+
+
+def test_more_than_a_wav_can_hold_is_refused(tmp_path, monkeypatch):
+    """The sizes in the header have 32 bits: what is longer would come back shorter."""
+    monkeypatch.setattr("voxid.audio.writer._MOST_BYTES", 50_000)
+    with pytest.raises(AudioError, match=r"4 GB.*flac") as refused:
+        write_blocks(tmp_path / "a.wav", np.zeros((10, 5000)))
+    assert refused.value.code == "E_TOO_LONG"
+    assert list(tmp_path.iterdir()) == []
+    write_blocks(tmp_path / "a.flac", np.random.default_rng(0).normal(0, 0.1, (10, 5000)))
+    assert soundfile.info(tmp_path / "a.flac").frames == 50_000

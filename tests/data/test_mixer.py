@@ -128,6 +128,42 @@ def test_workers_change_nothing() -> None:
     assert torch.equal(alone, shared)
 
 
+class Elsewhere:
+    """A recording that is read piece by piece, and counts what it gave."""
+
+    def __init__(self, waveform: np.ndarray) -> None:
+        self.waveform, self.given = waveform, 0
+
+    def __len__(self) -> int:
+        return len(self.waveform)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        piece = self.waveform[start:stop]
+        self.given += len(piece)
+        return piece
+
+
+def test_recordings_that_are_elsewhere_give_the_same_mixtures_and_are_read_when_they_are_drawn() -> None:
+    arguments: dict[str, Any] = {"seconds": 0.5, "noise_prob": 0.5, "seed": 3}
+    stored = [(Elsewhere(waveform), speaker) for waveform, speaker in SPEECH]
+    noise = Elsewhere(np.tile(NOISE, 9))
+    mixer = Mixer(stored, noises=[noise], **arguments)
+    assert max(recording.given for recording in (noise, *(recording for recording, _ in stored))) <= 4096
+    held = Mixer(SPEECH, noises=[noise.waveform], **arguments)
+    for number in range(20):
+        np.testing.assert_array_equal(mixer(number).mixture, held(number).mixture)
+        np.testing.assert_array_equal(mixer(number).sources, held(number).sources)
+
+
+def test_a_recording_elsewhere_that_is_silent_is_refused() -> None:
+    late = np.zeros(20_000, np.float32)
+    for waveform, message in ((late, "speech 6: silent"), (late[:0], "speech 6: no samples")):
+        with pytest.raises(DataError, match=message):
+            Mixer([*SPEECH, (Elsewhere(waveform), "dora")])
+    late[-1] = 0.1
+    assert len(Mixer([*SPEECH, (Elsewhere(late), "dora")], seconds=0.1, voices=4)(0).sources) == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

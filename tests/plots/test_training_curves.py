@@ -25,6 +25,14 @@ def test_rates_are_drawn_in_per_cent_over_steps(readable) -> None:
     assert rate.get_xlabel() == "training step"
 
 
+def test_decibels_of_a_validation_have_a_panel_of_their_own(readable) -> None:
+    curves = {"loss": (STEPS, -STEPS / 100), "si_sdr_improvement": (STEPS[4::5], [1.5, 3.0]), "pesq": (STEPS[4::5], [1.3, 1.5])}
+    _, ratio, quality = readable(training_curves({"mine": curves})).axes
+    assert ratio.lines[0].get_xydata() == pytest.approx(np.array([[500, 1.5], [1000, 3.0]]))
+    assert "(dB)" in ratio.get_ylabel()
+    assert quality.lines[0].get_xydata() == pytest.approx(np.array([[500, 1.3], [1000, 1.5]]))
+
+
 def test_runs_keep_their_look_in_all_panels_though_one_lacks_a_curve(readable) -> None:
     short = {name: curve for name, curve in run(2.0).items() if name != "loss"}
     figure = readable(training_curves({"short": short, "one": run(1.0), "two": run(0.5)}))

@@ -7,10 +7,11 @@ import torch
 
 from voxid.errors import ConfigError, ModelError
 from voxid.models import checkpoint
+from voxid.models.enhancement.phasen import Phasen
+from voxid.models.separation.sudormrf import SuDoRMRF
 from voxid.models.speaker.encoder import SpeakerEncoder
 from voxid.pipelines.embed import ready
-from voxid.zoo.catalogue import catalogue
-from voxid.zoo.load import DEFAULT, bundled, find, load
+from voxid.zoo.load import DEFAULT, DEFAULTS, bundled, load
 
 
 def test_a_file_a_folder_and_a_loaded_model(tmp_path) -> None:
@@ -36,16 +37,53 @@ def test_mistakes_are_named(tmp_path) -> None:
         load(SpeakerEncoder(backbone={"name": "ecapa_tdnn", "channels": 16}), device="abacus")
 
 
-def test_the_bundled_model_is_whole_small_and_has_a_card() -> None:
-    assert DEFAULT in bundled()
-    for entry in catalogue():
-        assert entry.megabytes <= 25
-        assert {"description", "licence", "data", "recipe", "command", "thresholds", "test"} <= entry.card.keys()
-        assert entry.describe().startswith(entry.name)
-        net = load(entry.name, device="cpu")
-        assert sum(parameter.numel() for parameter in net.parameters()) == entry.parameters
-        assert all(parameter.dtype == torch.float32 for parameter in net.parameters())
-    assert find(None) == bundled()[DEFAULT]
+def small(kind: str) -> torch.nn.Module:
+    if kind == "enhancement":
+        return Phasen("small", channels=4, phase_channels=2, blocks=1, recurrent=8, dense=8)
+    return SuDoRMRF("0.25x", channels=8, hidden=8, num_basis=32)
+
+
+@pytest.mark.parametrize("kind", ["enhancement", "separation"])
+def test_models_of_other_kinds(kind: str, tmp_path) -> None:
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(small(kind), path, card={"name": "mine"})
+    assert load(path, kind=kind, device="cpu").card["name"] == "mine"
+    assert load(tmp_path, kind=kind, device="cpu").kind == kind
+    net = small(kind).train()
+    assert load(net, kind=kind) is net
+    assert not net.training
+    for other in set(DEFAULTS) - {kind}:
+        with pytest.raises(ModelError, match=f"{kind} model .*; expected an? {other} model") as caught:
+            load(path, kind=other)
+        assert str(caught.value).startswith(str(path))
+    with pytest.raises(ModelError, match=f"a speaker model .*; expected an? {kind} model"):
+        load(DEFAULT, kind=kind)
+    with pytest.raises(ModelError, match="a Linear; expected"):
+        load(torch.nn.Linear(2, 2), kind=kind)
+
+
+def test_an_unknown_kind_is_named() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'enhancement'"):
+        load(kind="enhancment")
+
+
+def test_a_default_that_does_not_come_along_is_no_riddle(monkeypatch) -> None:
+    monkeypatch.setitem(DEFAULTS, "enhancement", "not_there")
+    with pytest.raises(ModelError, match="--model") as caught:
+        load(kind="enhancement")
+    assert caught.value.code == "E_NOT_FOUND"
+
+
+def test_names_by_kind() -> None:
+    kinds = {name: kind for kind in DEFAULTS for name in bundled(kind)}
+    assert set(kinds) == set(bundled())
+    assert kinds[DEFAULT] == "speaker"
+
+
+def test_a_name_that_is_not_known_is_compared_with_its_kind() -> None:
+    with pytest.raises(ModelError) as caught:
+        load("ecapa_tdnn_smal", kind="separation")
+    assert DEFAULT not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "a" * 300 + ".safetensors", "folder/" + "a" * 300])

@@ -10,9 +10,23 @@ import soxr
 from voxid.audio.limits import LIMITS, STREAM_LIMITS, Limits
 from voxid.audio.reader import Channel, Facts, Reader, check_rate
 from voxid.audio.source import AudioLike, from_pair
-from voxid.audio.writer import save
+from voxid.audio.writer import Writer, open_writer, save
 
-__all__ = ["AudioLike", "Channel", "Facts", "Limits", "Reader", "Recording", "info", "load", "resample", "save", "stream"]
+__all__ = [
+    "AudioLike",
+    "Channel",
+    "Facts",
+    "Limits",
+    "Reader",
+    "Recording",
+    "Writer",
+    "info",
+    "load",
+    "open_writer",
+    "resample",
+    "save",
+    "stream",
+]
 
 
 @dataclass(frozen=True, eq=False)

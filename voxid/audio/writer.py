@@ -1,11 +1,12 @@
-"""Writing audio: encoded in memory, then put in place in one step, so that no reader ever sees half a file."""
+"""Writing audio, whole or block by block: beside its place, then put there in one step, so that nobody sees half a file."""
 
 from __future__ import annotations
 
-import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -16,7 +17,7 @@ from voxid.audio.source import from_pair, printable, refusal
 from voxid.errors import AudioError
 
 # Suffix -> libsndfile's format, and the codec used when none is named.
-_FORMATS = {
+FORMATS = {
     ".wav": ("WAV", "PCM_16"),
     ".flac": ("FLAC", "PCM_16"),
     ".ogg": ("OGG", "VORBIS"),
@@ -25,6 +26,8 @@ _FORMATS = {
     ".aiff": ("AIFF", "PCM_16"),
     ".aif": ("AIFF", "PCM_16"),
 }
+# What the 32-bit sizes in WAV and AIFF can say, with room for their headers.
+_MOST_BYTES = 2**32 - 2**16
 
 
 def save(path: str | bytes | os.PathLike[Any], waveform: np.ndarray, rate: int, *, subtype: str | None = None) -> int:
@@ -43,58 +46,198 @@ def save(path: str | bytes | os.PathLike[Any], waveform: np.ndarray, rate: int, 
         AudioError: An unknown suffix or codec (E_UNSUPPORTED), a rate that the codec refuses, samples that are not finite
             (E_NONFINITE), a full disk (E_DISK_FULL), or another obstacle (E_WRITE).
     """
-    name = os.fsdecode(path)
-    suffix = Path(name).suffix.lower()
-    if suffix not in _FORMATS:
-        what = suffix or "a file without a suffix"
-        raise refusal(name, f"cannot write {what}; accepted: {', '.join(_FORMATS)}", "E_UNSUPPORTED")
-    kind, usual = _FORMATS[suffix]
-    codec = (subtype or usual).upper()
+    check_format(path)
     samples, whole_rate = from_pair((np.asarray(waveform), rate))
-    if not np.isfinite(samples).all():
-        raise refusal(name, "not written: the waveform holds NaN or infinite samples", "E_NONFINITE")
-    _put(name, _encode(name, samples, whole_rate, kind, codec))
-    return 0 if codec in ("FLOAT", "DOUBLE") else int((np.abs(samples) > 1).sum())
+    with open_writer(path, whole_rate, samples.shape[1], subtype=subtype) as writer:
+        writer.write(samples.T)
+    return writer.clipped
 
 
-def _encode(name: str, samples: np.ndarray, rate: int, kind: str, codec: str) -> bytes:
-    """The bytes of the file. In blocks of 10 s: libsndfile overruns its stack on one long write of Vorbis."""
-    target = io.BytesIO()
-    try:
-        with soundfile.SoundFile(target, "w", rate, samples.shape[1], codec, format=kind) as file:
-            for start in range(0, len(samples), 10 * rate):
-                file.write(np.ascontiguousarray(samples[start : start + 10 * rate]))
-    except (soundfile.SoundFileError, ValueError, TypeError, AssertionError) as error:
-        what = f"{kind} with {codec} does not take {samples.shape[1]} x {rate} Hz"
-        raise refusal(name, f"{what} ({getattr(error, 'error_string', error)})", "E_UNSUPPORTED") from error
-    return _without_chance(target.getvalue(), kind)
+@contextmanager
+def open_writer(
+    path: str | bytes | os.PathLike[Any], rate: int, channels: int = 1, *, subtype: str | None = None
+) -> Iterator[Writer]:
+    """A file to write block by block; it is in its place when the ``with`` block ends without an error, and else not at all.
 
+    Memory does not grow with the recording. What is not audio's fault is said before the first block: the suffix, the codec, a
+    folder that is not there.
 
-def _without_chance(data: bytes, kind: str) -> bytes:
-    """The same input gives the same bytes: the time stamp of a PEAK chunk and the random serial number of an Ogg stream go."""
-    if kind == "OGG":
-        return _pin_serial(data)
-    place = data.find(b"PEAK", 0, 512) if kind in ("WAV", "AIFF") else -1
-    return data if place < 0 else data[: place + 12] + bytes(4) + data[place + 16 :]
+    Args:
+        path, rate, subtype: As in `save`.
+        channels: How many.
 
+    Raises:
+        AudioError: As in `save`.
 
-def _pin_serial(data: bytes) -> bytes:
-    pages, place = [], 0
-    while place < len(data):
-        segments = data[place + 26]
-        end = place + 27 + segments + sum(data[place + 27 : place + 27 + segments])
-        page = data[place : place + 14] + b"vxid" + data[place + 18 : end]
-        pages.append(page[:22] + ogg_checksum(page) + page[26:])
-        place = end
-    return b"".join(pages)
-
-
-def _put(name: str, data: bytes) -> None:
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with open_writer(f"{folder}/a.wav", 16000) as writer:
+        ...         for block in np.zeros((5, 1600), np.float32):
+        ...             writer.write(block)
+        ...     writer.seconds, os.listdir(folder)
+        (0.5, ['a.wav'])
+    """
+    name, (kind, usual) = os.fsdecode(path), check_format(path)
     target = Path(os.path.realpath(name))  # through a link, not over it
     if target.exists() and not target.is_file():
         raise refusal(name, "not written: what has this name is not a regular file", "E_NOT_FILE")
     try:
-        with replacing(target, AudioError) as draft:
-            draft.write_bytes(data)
+        with replacing(target, AudioError) as draft, draft.open("w+b") as file:
+            sink = _Sink(file, _MOST_BYTES if kind in ("WAV", "AIFF") else None)
+            writer = Writer(name, sink, rate, channels, kind, (subtype or usual).upper())
+            try:
+                yield writer
+            finally:
+                writer.close()
+            sink.check(name)
+            _take_chance(file, kind)
     except AudioError as error:
         raise AudioError(printable(str(error)), error.code) from error
+
+
+def check_format(path: str | bytes | os.PathLike[Any]) -> tuple[str, str]:
+    """libsndfile's format of a file to be written, and the usual codec; raises E_UNSUPPORTED for another suffix."""
+    name = os.fsdecode(path)
+    suffix = Path(name).suffix.lower()
+    if suffix not in FORMATS:
+        what = suffix or "a file without a suffix"
+        raise refusal(name, f"cannot write {what}; accepted: {', '.join(FORMATS)}", "E_UNSUPPORTED")
+    return FORMATS[suffix]
+
+
+class Writer:
+    """An open file of `open_writer`.
+
+    Attributes:
+        clipped: Samples outside [-1, 1] so far, which were clipped; float codecs clip none.
+        rate: In Hz.
+        channels: How many.
+    """
+
+    def __init__(self, name: str, sink: _Sink, rate: int, channels: int, kind: str, codec: str) -> None:
+        self.rate, self.channels, self.clipped = rate, channels, 0
+        self._name, self._sink, self._what = name, sink, f"{kind} with {codec}"
+        self._samples, self._float = 0, codec in ("FLOAT", "DOUBLE")
+        try:
+            self._file = soundfile.SoundFile(sink, "w", rate, channels, codec, format=kind)
+        except (soundfile.SoundFileError, ValueError, TypeError) as error:
+            raise self._refused(error) from error
+
+    @property
+    def seconds(self) -> float:
+        """Length so far."""
+        return self._samples / self.rate
+
+    def write(self, block: np.ndarray) -> None:
+        """Append samples [T] or [C, T].
+
+        Raises:
+            AudioError: ``E_NONFINITE``, ``E_SHAPE``, ``E_DISK_FULL``, ``E_WRITE``; ``E_TOO_LONG`` beyond the 4 GB of a WAV.
+        """
+        frames = np.atleast_2d(block).T
+        if frames.shape[1] != self.channels:
+            raise refusal(self._name, f"a block {list(block.shape)} for a file of {self.channels} channels", "E_SHAPE")
+        if not np.isfinite(frames).all():
+            raise refusal(self._name, "not written: the waveform holds NaN or infinite samples", "E_NONFINITE")
+        # In pieces of 10 s: libsndfile overruns its stack on one long write of Vorbis.
+        for start in range(0, len(frames), 10 * self.rate):
+            self._put(np.ascontiguousarray(frames[start : start + 10 * self.rate]))
+        self._samples += len(frames)
+        self.clipped += 0 if self._float else int((np.abs(frames) > 1).sum())
+
+    def close(self) -> None:
+        """End the stream; `open_writer` does it."""
+        try:
+            self._file.close()
+        except soundfile.SoundFileError as error:  # what it still had to write
+            self._sink.check(self._name)
+            raise self._refused(error) from error
+
+    def _put(self, frames: np.ndarray) -> None:
+        try:
+            self._file.write(frames)
+        except (soundfile.SoundFileError, AssertionError) as error:
+            self._sink.check(self._name)
+            raise self._refused(error) from error
+        self._sink.check(self._name)
+
+    def _refused(self, error: Exception) -> AudioError:
+        what = f"{self._what} does not take {self.channels} x {self.rate} Hz"
+        return refusal(self._name, f"{what} ({getattr(error, 'error_string', error)})", "E_UNSUPPORTED")
+
+
+class _Sink:
+    """The file behind libsndfile: what writing raises is kept, for an exception must not cross a C library.
+
+    Args:
+        file: Open for reading and writing.
+        most: Bytes that its format can hold; None = any number.
+    """
+
+    def __init__(self, file: BinaryIO, most: int | None) -> None:
+        self._file, self._most = file, most
+        self._error: OSError | None = None
+        self._full = False
+
+    def write(self, data: bytes) -> int:
+        if self._error is not None or self._full:
+            return 0
+        if self._most is not None and self._file.tell() + len(data) > self._most:
+            self._full = True
+            return 0
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self._error = error
+            return 0
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:  # what was buffered goes to the disk first
+            self._error = self._error or error
+            return -1
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        pass
+
+    def check(self, name: str) -> None:
+        """Raise what writing raised, for `replacing` to put into words."""
+        if self._full:
+            raise refusal(name, "longer than the 4 GB that its format holds; write .flac or .ogg, or cut it", "E_TOO_LONG")
+        if self._error is not None:
+            raise self._error
+
+
+def _take_chance(file: BinaryIO, kind: str) -> None:
+    """The same input gives the same bytes: the time stamp of a PEAK chunk and the random serial number of an Ogg stream go."""
+    if kind == "OGG":
+        _pin_serial(file)
+    elif kind in ("WAV", "AIFF"):
+        file.seek(0)
+        place = file.read(512).find(b"PEAK")
+        if place >= 0:
+            file.seek(place + 12)
+            file.write(bytes(4))
+
+
+def _pin_serial(file: BinaryIO) -> None:
+    place = 0
+    while True:
+        file.seek(place)
+        head = file.read(27 + 255)
+        if len(head) < 27:
+            return
+        length = 27 + head[26] + sum(head[27 : 27 + head[26]])
+        body = head[:length] + file.read(max(0, length - len(head)))
+        page = body[:14] + b"vxid" + body[18:]
+        file.seek(place)
+        file.write(page[:22] + ogg_checksum(page) + page[26:])
+        place += length

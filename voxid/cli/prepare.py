@@ -32,7 +32,7 @@ def prepare(
         folder: Searched at any depth.
         output: The manifest to write, CSV; what is left out goes to OUTPUT.rejected.csv.
         root: Folder that its paths are relative to; by default that of the output.
-        corpus: A published corpus that the folder is laid out like: voxceleb1, cnceleb1, librispeech, musan ...
+        corpus: A published corpus that the folder is laid out like: voxceleb1, librispeech, musan, librimix ...
         where: Of a corpus, the rows to take, e.g. split=train.
         speaker_part: Which part of the path is the speaker: 0 the first folder, -2 the folder of the file.
         speaker_regex: Instead: a regular expression with a group "speaker".

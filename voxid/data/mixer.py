@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,6 +16,19 @@ CODE = "E_MIXTURES"
 STREAM = 4  # first word of the seeds; `voxid.data.draws` has the others
 PAUSE = 0.1  # a piece whose RMS is 20 dB below that of its recording is a pause, in which there is nothing to separate
 ATTEMPTS = 8  # draws of a piece that is no pause
+BLOCK = 4096  # samples that are looked at in one go
+
+
+class Recording(Protocol):
+    """Samples that are somewhere else and are read piece by piece, e.g. a row of `voxid.data.pcm_cache.PCMCache`."""
+
+    def __len__(self) -> int:
+        """How many samples."""
+        ...
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Samples start ... stop - 1 as float32 [T]."""
+        ...
 
 
 class Mixer:
@@ -24,11 +38,12 @@ class Mixer:
     below it. A recording shorter than a mixture is repeated. A mixture that peaks above 0.95 is turned down with its parts.
 
     Args:
-        speech: Pairs of a waveform [T_i] and its speaker, all at `sample_rate`; they are not copied where they are float32.
+        speech: Pairs of a recording and its speaker, all at `sample_rate`: waveforms [T_i], which are not copied where they are
+            float32, or a `Recording` each, of which no more is read than is drawn (and once the whole, for its level).
         seconds: Length of a mixture.
         voices: S, how many speakers a mixture has; 1 for enhancement.
         gain_db: The others are at most so far above or below the first, in dB.
-        noises: Waveforms [T_i]; empty = mixtures without noise.
+        noises: Recordings of either sort; empty = mixtures without noise.
         noise_prob: Share of mixtures with noise.
         noise_snr_db: Range of the level of the first voice above the noise, in dB.
         responses: Impulse responses [R_i] of rooms; empty = none.
@@ -50,12 +65,12 @@ class Mixer:
 
     def __init__(
         self,
-        speech: Sequence[tuple[np.ndarray, str]],
+        speech: Sequence[tuple[np.ndarray | Recording, str]],
         *,
         seconds: float = 4.0,
         voices: int = 2,
         gain_db: float = 2.5,
-        noises: Sequence[np.ndarray] = (),
+        noises: Sequence[np.ndarray | Recording] = (),
         noise_prob: float = 1.0,
         noise_snr_db: Sequence[float] = (0.0, 20.0),
         responses: Sequence[np.ndarray] = (),
@@ -67,9 +82,9 @@ class Mixer:
         self.samples, self.voices, self.gain_db, self.seed = max(1, round(seconds * sample_rate)), voices, gain_db, seed
         self.noise_prob, self.noise_snr_db = (noise_prob if len(noises) else 0.0), tuple(noise_snr_db)
         self.reverb_prob = reverb_prob if len(responses) else 0.0
-        self._speech = [_Recording(waveform, f"speech {number}") for number, (waveform, _) in enumerate(speech)]
-        self._noises = [_Recording(waveform, f"noise {number}") for number, waveform in enumerate(noises)]
-        self._rooms = Rooms([_Recording(x, f"response {number}").samples for number, x in enumerate(responses)], sample_rate)
+        self._speech = [_drawn(recording, f"speech {number}") for number, (recording, _) in enumerate(speech)]
+        self._noises = [_drawn(recording, f"noise {number}") for number, recording in enumerate(noises)]
+        self._rooms = Rooms([_Held(x, f"response {number}").samples for number, x in enumerate(responses)], sample_rate)
         self._of: dict[str, list[int]] = {}
         for number, (_, speaker) in enumerate(speech):
             self._of.setdefault(speaker, []).append(number)
@@ -101,30 +116,75 @@ class Mixer:
             return list(self._rooms.put(torch.from_numpy(np.stack(pieces)), index).numpy())
 
 
-class _Recording:
-    """A waveform [T] that pieces are drawn from."""
+class _Drawn:
+    """A recording that pieces are drawn from."""
+
+    __slots__ = ("_level", "recording")
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self._level: tuple[float, int] | None = None
+
+    @property
+    def level(self) -> tuple[float, int]:
+        """RMS of the whole, and where its loudest sample is."""
+        if self._level is None:
+            whole = self.recording.read(0, len(self.recording))
+            self._level = _rms(whole), int(np.abs(whole).argmax())
+        return self._level
+
+    def piece(self, samples: int, draw: np.random.Generator) -> np.ndarray:
+        """A piece [samples] that begins anywhere, and is no pause."""
+        spare = len(self.recording) - samples
+        if spare <= 0:
+            whole = self.recording.read(0, len(self.recording))
+            return np.resize(np.roll(whole, -int(draw.integers(len(whole)))), samples)
+        rms, loudest = self.level
+        for _ in range(ATTEMPTS):
+            start = int(draw.integers(spare + 1))
+            piece = self.recording.read(start, start + samples)
+            if _rms(piece) > PAUSE * rms:
+                return piece
+        start = min(max(0, loudest - samples // 2), spare)
+        return self.recording.read(start, start + samples)
+
+
+class _Held:
+    """A waveform [T] in memory."""
+
+    __slots__ = ("samples",)
 
     def __init__(self, waveform: np.ndarray, name: str) -> None:
         self.samples = np.asarray(waveform, np.float32)
         if self.samples.ndim != 1 or not self.samples.size:
             raise DataError(f"{name}: expected a waveform [T], got {list(self.samples.shape)}", CODE)
-        self.rms = _rms(self.samples)
-        if not 0 < self.rms < np.inf:
-            raise DataError(f"{name}: {'silent' if self.rms == 0 else 'NaN or infinite samples'}; leave it out", CODE)
-        self.loudest = int(np.abs(self.samples).argmax())
+        rms = _rms(self.samples)
+        if not 0 < rms < np.inf:
+            raise DataError(f"{name}: {'silent' if rms == 0 else 'NaN or infinite samples'}; leave it out", CODE)
 
-    def piece(self, samples: int, draw: np.random.Generator) -> np.ndarray:
-        """A piece [samples] that begins anywhere, and is no pause."""
-        spare = len(self.samples) - samples
-        if spare <= 0:
-            return np.resize(np.roll(self.samples, -int(draw.integers(len(self.samples)))), samples)
-        for _ in range(ATTEMPTS):
-            start = int(draw.integers(spare + 1))
-            piece = self.samples[start : start + samples]
-            if _rms(piece) > PAUSE * self.rms:
-                return piece
-        start = min(max(0, self.loudest - samples // 2), spare)
-        return self.samples[start : start + samples]
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        return self.samples[start:stop]
+
+
+def _drawn(recording: np.ndarray | Recording, name: str) -> _Drawn:
+    if isinstance(recording, np.ndarray):
+        return _Drawn(_Held(recording, name))
+    if not len(recording) or not sounds(recording):
+        raise DataError(f"{name}: {'silent' if len(recording) else 'no samples'}; leave it out", CODE)
+    return _Drawn(recording)
+
+
+def sounds(recording: Recording) -> bool:
+    """Whether a recording is more than zeros; its first block mostly tells.
+
+    Example:
+        >>> sounds(_Held(np.array([0.0, 0.1], np.float32), "a"))
+        True
+    """
+    return any(recording.read(start, start + BLOCK).any() for start in range(0, len(recording), BLOCK))
 
 
 def _rms(samples: np.ndarray) -> float:

@@ -19,6 +19,7 @@ from voxid.data.corpora.layout import Row
 from voxid.data.manifest import Manifest, Where
 from voxid.data.measure import Reject, measure
 from voxid.data.prepared import Prepared, check_durations, check_place, judged, write_prepared
+from voxid.data.ready_mixtures import has_sources, is_reference
 from voxid.data.table import CODE
 from voxid.errors import AudioError, ConfigError, DataError, did_you_mean
 
@@ -40,6 +41,9 @@ def prepare_corpus(
     progress: bool = True,
 ) -> Prepared:
     """Write the manifest of a corpus as it is published: path, speaker, duration, and what the corpus tells beside them.
+
+    Of a corpus of mixtures it is what `voxid.data.ready_mixtures.read_ready` reads: mixture, s1, s2 ..., noise, duration_s, and
+    the rest. A mixture without one of its sources is left out.
 
     A recording that cannot be used, or whose path does not fit the layout (``E_LAYOUT``), is left out and listed in a second
     file, ``train.rejected.csv`` beside ``train.csv``.
@@ -82,7 +86,7 @@ def prepare_corpus(
     kept, durations = [], []
     with closing(answers):
         for number, answer in zip(taken, answers, strict=True):
-            duration = judged(answer, min_duration, max_duration)
+            duration = table.incomplete(number) or judged(answer, min_duration, max_duration)
             if isinstance(duration, Reject):
                 rejects.append((table.names[number], *duration))
             else:
@@ -128,13 +132,29 @@ class _Table:
             taken = [row for row in taken if known[name][row] in values]
         return taken
 
+    def incomplete(self, row: int) -> Reject | None:
+        """Why a mixture cannot be used: one of its sources is not there."""
+        for name in self._references():
+            path = self.extra[name][row]
+            if path and not os.path.isfile(self.base / path):  # noqa: PTH113 - is_file() raises on names too long
+                return Reject("E_NOT_FOUND", f"its {name} is not there: {path}")
+        return None
+
     def manifest(self, kept: Sequence[int], durations: Sequence[float]) -> Manifest:
         """The rows that are kept."""
         extra = {key: [column[row] for row in kept] for key, column in self.extra.items()}
-        # A list may name recordings outside of the folder, by ../
-        paths = [os.path.normpath(f"{self.base}/{self.names[row]}") for row in kept]
+        for name in self._references():
+            extra[name] = [self._located(path) if path else "" for path in extra[name]]
+        paths = [self._located(self.names[row]) for row in kept]
         speakers = [self.speakers[row] for row in kept]
         return Manifest(self.base, paths, speakers, np.array(durations, np.float64), extra)
+
+    def _references(self) -> list[str]:
+        return [name for name in self.extra if is_reference(name)] if has_sources(self.extra) else []
+
+    def _located(self, name: str) -> str:
+        # A list may name recordings outside of the folder, by ../
+        return os.path.normpath(f"{self.base}/{name}")
 
 
 def _reject(name: str, speaker: str | None) -> Reject | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from voxid.atomic import check_name
 from voxid.data.manifest import Manifest, write_manifest
 from voxid.data.measure import Reject
+from voxid.data.ready_mixtures import has_sources, speaker_columns, write_ready
 from voxid.data.table import write_table
 from voxid.errors import ConfigError, DataError
 
@@ -21,7 +22,7 @@ class Prepared:
 
     Args:
         output: The manifest.
-        utterances, speakers: How many of each are in it; noise has no speakers.
+        utterances, speakers: How many of each are in it; noise has no speakers. In a corpus of mixtures these are the utterances.
         hours: Sum of the durations.
         rejected: How many recordings were left out, by the code of the reason.
         rejected_list: CSV ``path,code,reason`` of them; None when there is none.
@@ -87,10 +88,16 @@ def write_prepared(
         name, _, reason = rejects[0]
         first = f"the first: {name}: {reason}"
         raise DataError(f"{folder}: no recording can be used: {_counts(codes)}, see {listed}; {first}", "E_EMPTY")
-    write_manifest(output, manifest, root=root)
+    voices = [manifest.speakers]
+    if has_sources(manifest.extra):
+        durations = manifest.durations.tolist()
+        write_ready(output, manifest.paths, durations, manifest.extra, root=output.parent if root is None else root)
+        voices = speaker_columns(manifest.extra)
+    else:
+        write_manifest(output, manifest, root=root)
     if not rejects:
         listed.unlink(missing_ok=True)  # that of an earlier run would be taken for this one's
-    speakers = len({name for name in manifest.speakers if name})
+    speakers = len({name for column in voices for name in column if name})
     return Prepared(str(output), len(manifest), speakers, round(manifest.hours, 4), codes, str(listed) if rejects else None)
 
 

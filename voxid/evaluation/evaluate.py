@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from voxid.atomic import check_name
+from voxid.data.embeddings import Embeddings
 from voxid.data.prepare import check_place
 from voxid.data.trials import Trial, read_trials
 from voxid.errors import ConfigError, DataError
+from voxid.evaluation.conditions import Conditions, Heard, Side, conditions_for, embed_heard
 from voxid.evaluation.page import check_page, drawn, write_figures, write_page
 from voxid.evaluation.report import Evaluation, write_result, write_scores
 from voxid.evaluation.speakers import Speakers, speakers_of
@@ -44,6 +47,15 @@ def evaluate(
     plots: str | Path | None = None,
     report: str | Path | None = None,
     speakers: Speakers | None = None,
+    noise: str | Path | None = None,
+    noise_root: str | Path | None = None,
+    noise_where: Mapping[str, Any] | None = None,
+    noise_side: Side = "test",
+    snr: float | None = None,
+    enhance: str | Path | nn.Module | None = None,
+    enhance_side: Side = "both",
+    max_attenuation: float | None = None,
+    below_snr: float | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     device: str = "auto",
@@ -69,8 +81,17 @@ def evaluate(
         report: Where to write a page with figures inside: .html (one file) or .md (the figures in a folder beside it).
         speakers: Who speaks where: a manifest, a regular expression, a mapping or a function; see `speakers_of`. By default
             ``manifest.csv`` in `root`, else the folder that agrees with the labels.
+        noise: A manifest of noise, a piece of which, drawn by `seed` and the name of the recording alone, is added to it.
+        noise_root, noise_where: The folder that its paths are relative to, its own by default; and rows to take.
+        noise_side: ``test`` or ``both`` sides of a trial.
+        snr: Power of the recording over that of its noise, in dB.
+        enhance: A model for enhancement that hears the recordings, with their noise, before the speaker model does; None, or
+            ``none``, for none.
+        enhance_side: ``test`` or ``both``.
+        max_attenuation, below_snr: In dB, as in `voxid.enhance`: nothing gets softer by more than the first; what has at least
+            the second is left as it is.
         bootstrap: Draws of speakers for the interval of the EER; 0 for none.
-        seed: Of the draws.
+        seed: Of the draws, those of noise too.
         device: "auto", "cpu", "cuda", ...
         imports: Allow a model file whose parts go by an import path. Importing runs code: only for files that you trust.
         on_error: "raise" stops at recordings that cannot be used; "skip" leaves out their trials and counts them.
@@ -83,39 +104,28 @@ def evaluate(
         ConfigError: A value out of its range, one place for two files, a report that is no page, figures without matplotlib
             (``E_EXTRA``), or a calibration of other scores.
     """
+    options = dict(locals())
     # What would fail at the end is said before the work.
     _check_options(bootstrap, seed)
     _check_places(output, scores, report, plots=plots)
     check_page(plots, report)
     asked, name = checked_trials(trials, root, on_error), str(trials) if isinstance(trials, str | Path) else ""
-    system = build_system(
-        model,
-        backend=backend,
-        norm=norm,
-        top=top,
-        cohort=cohort,
-        calibration=calibration,
-        device=device,
-        imports=imports,
-        progress=progress,
-    )
+    system = build_system(**{name: options[name] for name in signature(build_system).parameters})
     system.points()  # a malformed card
+    conditions = conditions_for(**{name: options[name] for name in signature(conditions_for).parameters})
     if on_error == "raise":
         speakers_of(asked, Path(root), speakers)
-    kept, scored, skipped = score_trials(system, asked, root, on_error=on_error, progress=progress)
+    kept, scored, skipped = score_trials(system, asked, root, conditions=conditions, on_error=on_error, progress=progress)
     pairs, source = speakers_of(kept, Path(root), speakers)
     facts = {"trial_list": name, "speakers_from": source, "bootstrap": bootstrap, "seed": seed}
     facts |= {"skipped_files": skipped, "skipped_trials": len(asked) - len(kept)}
+    facts["conditions"] = None if conditions is None else conditions.facts()
     result = _measured(system, kept, scored, pairs, facts)
-    pictures = {} if plots is None and report is None else drawn(scored, _labels(kept), result)
     if scores is not None:
         write_scores(scores, kept, scored.decisive)
     if output is not None:
         write_result(output, result)
-    if plots is not None:
-        write_figures(plots, pictures)
-    if report is not None:
-        write_page(report, result, pictures)
+    _draw(plots, report, scored, _labels(kept), result)
     return result
 
 
@@ -125,24 +135,50 @@ def score_trials(
     root: str | Path,
     *,
     quality: Sequence[str] = (),
+    conditions: Conditions | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     progress: bool = True,
 ) -> tuple[list[Trial], Scored, int]:
     """Trials whose recordings can be used, their scores, and the number of recordings left out.
 
-    Every recording is embedded once. `quality` names measures to tell besides; other arguments and errors as in `evaluate`.
+    Every recording is embedded once, or once for each way it is heard. `quality` names measures to tell besides, `conditions`
+    what is done to the recordings; other arguments and errors as in `evaluate`.
     """
-    paths = {name: str(Path(root) / name) for name in _recordings(trials)}
+    heard = conditions.heard if conditions is not None else lambda name, side: Heard(name, False, False)
+    sides = [(heard(trial.enrol, "enrol"), heard(trial.test, "test")) for trial in trials]
+    recordings = list(dict.fromkeys(recording for pair in sides for recording in pair))
+    done, index = _embedded(system, recordings, Path(root), conditions, on_error, progress)
+    places = [place for place, pair in enumerate(sides) if pair[0] in index and pair[1] in index]
+    if not places:
+        reason = next(iter(done.failed.values()))
+        lost = f"{len(done.failed)} of {len(recordings)} recordings cannot be used"
+        raise DataError(f"no trial is left: {lost}, the first: {reason}", "E_AUDIO")
+    rows = [[index[sides[place][side]] for place in places] for side in (0, 1)]
+    scored = system.score(done, rows[0], rows[1], quality=quality)
+    return [trials[place] for place in places], scored, len({heard.name for heard in recordings if heard not in index})
+
+
+def _embedded(
+    system: System, recordings: Sequence[Heard], root: Path, conditions: Conditions | None, on_error: Any, progress: bool
+) -> tuple[Embeddings, Mapping[Heard, int]]:
+    """Embeddings, and the row of each recording that has one."""
+    if conditions is not None:
+        return embed_heard(system.net, recordings, root, conditions, on_error=on_error, progress=progress)
+    paths = {recording: str(root / recording.name) for recording in recordings}
     done = embed_files(paths.values(), model=system.net, on_error=on_error, progress=progress)
     rows = {path: row for row, path in enumerate(done.names)}
-    index = {name: rows[path] for name, path in paths.items() if path in rows}
-    kept = [trial for trial in trials if trial.enrol in index and trial.test in index]
-    if not kept:
-        reason = next(iter(done.failed.values()))
-        lost = f"{len(done.failed)} of {len(paths)} recordings cannot be used"
-        raise DataError(f"no trial is left: {lost}, the first: {reason}", "E_AUDIO")
-    scored = system.score(done, [index[trial.enrol] for trial in kept], [index[trial.test] for trial in kept], quality=quality)
-    return kept, scored, len(paths) - len(index)
+    return done, {recording: rows[path] for recording, path in paths.items() if path in rows}
+
+
+def _draw(plots: str | Path | None, report: str | Path | None, scored: Scored, labels: NDArray, result: Evaluation) -> None:
+    """Write the figures and the page that were asked for."""
+    if plots is None and report is None:
+        return
+    pictures = drawn(scored, labels, result)
+    if plots is not None:
+        write_figures(plots, pictures)
+    if report is not None:
+        write_page(report, result, pictures)
 
 
 def _measured(

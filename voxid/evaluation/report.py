@@ -35,7 +35,8 @@ class Evaluation:
         num_trials, num_targets, num_nontargets, num_files: What was scored.
         num_speakers: Speakers of these trials, None where not known; `speakers_from` says whence, or why not.
         skipped_files, skipped_trials: What was left out because a recording could not be used.
-        bootstrap, seed: Of the interval.
+        bootstrap, seed: Of the interval; the seed also of the noise that was added.
+        conditions: What was done to the recordings before, noise added or taken out; None for nothing.
         warnings: What a reader of the figures must know.
     """
 
@@ -66,6 +67,7 @@ class Evaluation:
     skipped_trials: int
     bootstrap: int
     seed: int
+    conditions: Mapping[str, Any] | None
     warnings: tuple[str, ...]
 
     def describe(self) -> str:
@@ -76,10 +78,11 @@ class Evaluation:
         """Name and text of each figure."""
         speakers = "unknown" if self.num_speakers is None else self.num_speakers
         rows = [
-            ("model", _model(self)),
+            ("model", named(self.model)),
             ("scored by", self.scored_by),
             ("trials", f"{self.num_trials}: {self.num_targets} target, {self.num_nontargets} non-target"),
             ("recordings", f"{self.num_files} of {speakers} speakers"),
+            *_heard(self.conditions or {}),
             ("EER", _percent(self.eer) + _interval(self)),
             ("minDCF(0.05)", _cost(self.min_dcf_005, self.act_dcf_005)),
             ("minDCF(0.01)", _cost(self.min_dcf_001, self.act_dcf_001, self.min_dcf_001_interval)),
@@ -105,9 +108,31 @@ def write_scores(path: str | Path, trials: Iterable[Trial], scores: NDArray) -> 
     write_trials(path, scored, format="wespeaker")
 
 
-def _model(result: Evaluation) -> str:
-    digest = result.model.get("sha256")
-    return (result.model.get("name") or "unnamed") + (f" (sha256 {digest[:12]})" if digest else "")
+def named(model: Mapping[str, Any]) -> str:
+    """Name and digest of a model.
+
+    Example:
+        >>> named({"name": None, "sha256": "0123456789abcdef"})
+        'unnamed (sha256 0123456789ab)'
+    """
+    digest = model.get("sha256")
+    return (model.get("name") or "unnamed") + (f" (sha256 {digest[:12]})" if digest else "")
+
+
+def _heard(conditions: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was done to the recordings, a line for the noise and one for the enhancer."""
+    sides = {"test": "the test side", "both": "both sides"}
+    rows = []
+    if "noise" in conditions:
+        rows.append(("noise", f"{conditions['noise']} at {conditions['snr']:g} dB on {sides[conditions['noise_side']]}"))
+    if "enhancer" in conditions:
+        text = f"{named(conditions['enhancer'])} on {sides[conditions['enhance_side']]}"
+        if conditions["max_attenuation"] is not None:
+            text += f", by {conditions['max_attenuation']:g} dB at most"
+        if conditions["below_snr"] is not None:
+            text += f", below {conditions['below_snr']:g} dB: {conditions['left_alone']} left as they were"
+        rows.append(("enhanced by", text))
+    return rows
 
 
 def _cost(lowest: float, actual: float | None, interval: tuple[float, float] | None = None) -> str:

@@ -14,17 +14,20 @@ from voxid.errors import DataError
 from voxid.extras import need
 
 Curve = tuple[NDArray, NDArray]
+VALIDATED = ("eer", "si_sdr_improvement", "pesq")  # measured in some epochs only
 # Names that other trainers give to a curve, the first that is there counts.
 TAGS = {
     "loss": ("loss", "loss_epoch", "train_loss", "train/loss", "loss_step"),
     "accuracy": ("accuracy", "accuracy_epoch", "train_accuracy", "train/accuracy"),
     "eer": ("eer", "val_eer", "val/eer"),
+    "si_sdr_improvement": ("si_sdr_improvement", "val_si_sdri", "val/si_sdri"),
+    "pesq": ("pesq", "val_pesq", "val/pesq"),
     "lr": ("lr", "learning_rate", "train/lr"),
 }
 
 
 def read_curves(folder: str | Path) -> dict[str, Curve]:
-    """Curve -> (steps [N], values [N]) of a run: loss, accuracy, eer, lr, as far as it has them.
+    """Curve -> (steps [N], values [N]) of a run: loss, accuracy, what validations found, lr, as far as it has them.
 
     Args:
         folder: It holds ``metrics.json`` or, in it or in ``tensorboard/``, files of TensorBoard events.
@@ -45,14 +48,14 @@ def read_curves(folder: str | Path) -> dict[str, Curve]:
 
 def _picked(curves: Mapping[str, Curve], place: Path) -> dict[str, Curve]:
     found = {name: next((curves[tag] for tag in tags if tag in curves), None) for name, tags in TAGS.items()}
-    kept = {name: _settled(*curve) if name == "eer" else curve for name, curve in found.items() if curve is not None}
+    kept = {name: _settled(*curve) if name in VALIDATED else curve for name, curve in found.items() if curve is not None}
     if not kept:
         raise DataError(f"{place}: none of the curves {', '.join(TAGS)} is in it; has an epoch ended?", "E_FORMAT")
     return kept
 
 
 def _settled(steps: NDArray, values: NDArray) -> Curve:
-    """Where an error rate was measured anew: epochs without a validation repeat the one before."""
+    """Where a figure was measured anew: epochs without a validation repeat the one before."""
     kept = np.append(True, values[1:] != values[:-1])
     kept[-1] = True
     return steps[kept], values[kept]

@@ -15,21 +15,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Curve = tuple[ArrayLike, ArrayLike]
-# What is drawn, from the top: name, label with its unit, factor, how points are joined. An error rate holds until the next one.
+# What is drawn, from the top: name, label with its unit, factor, how points are joined. What a validation found holds until the
+# next one.
 PANELS: tuple[tuple[str, str, float, dict[str, Any]], ...] = (
     ("loss", "training loss", 1.0, {}),
     ("accuracy", "training accuracy (%)", 100.0, {}),
     ("eer", "EER, validation (%)", 100.0, {"drawstyle": "steps-post"}),
+    ("si_sdr_improvement", "SI-SDR improvement,\nvalidation (dB)", 1.0, {"drawstyle": "steps-post"}),
+    ("pesq", "PESQ, validation", 1.0, {"drawstyle": "steps-post"}),
     ("lr", "learning rate", 1.0, {}),
 )
 
 
 def training_curves(runs: Mapping[str, Mapping[str, Curve]], *, title: str | None = None) -> Figure:
-    """A panel a figure of merit, a line a run, over training steps: loss, accuracy, EER in per cent, learning rate.
+    """A panel a figure of merit, a line a run, over training steps: loss, accuracy, what validations found, learning rate.
 
     Args:
-        runs: Name of a run -> name of a curve ("loss", "accuracy", "eer", "lr") -> (steps [N], values [N]); accuracies and EERs
-            are fractions. Panels that no run has a curve for are left out.
+        runs: Name of a run -> name of a curve ("loss", "accuracy", "eer", "si_sdr_improvement", "pesq", "lr") -> (steps [N],
+            values [N]); accuracies and EERs are fractions, ratios in dB. Panels that no run has a curve for are left out.
 
     Raises:
         DataError: ``E_SHAPE``: no run, no curve, or steps and values of different lengths.

@@ -32,7 +32,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class Progress(lightning.Callback):
-    """A bar on stderr over all steps, with the running loss and the last EER, and a line in the log each epoch."""
+    """A bar on stderr over all steps, with the running loss and the last validation, and a line in the log each epoch."""
 
     def __init__(self) -> None:
         self.bar: tqdm[Any] | None = None

@@ -27,16 +27,14 @@ GIVEN = {
 }
 
 
-def check_keys(recipe: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` for another task, a seed out of range, or a key where it does not belong."""
-    if recipe["task"] != "speaker":
-        raise ConfigError(f"unknown task {recipe['task']!r}: this version of voxid trains the task 'speaker'")
+def check_keys(recipe: Mapping[str, Any], given: Mapping[str, Mapping[str, str]] = GIVEN) -> None:
+    """Raise `ConfigError` for a seed out of range, or a key where it does not belong."""
     if not 0 <= recipe["seed"] < 2**31:
         raise ConfigError(f"seed must lie within 0 ... 2147483647, got {recipe['seed']}")
-    for section, given in GIVEN.items():
+    for section, reasons in given.items():
         for key in recipe[section] or {}:
-            if key in given:
-                raise ConfigError(f"{section}.{key} cannot be given: {given[key]}; take it out of {section}")
+            if key in reasons:
+                raise ConfigError(f"{section}.{key} cannot be given: {reasons[key]}; take it out of {section}")
 
 
 def check_values(recipe: Mapping[str, Any], model: nn.Module) -> None:
@@ -47,9 +45,7 @@ def check_values(recipe: Mapping[str, Any], model: nn.Module) -> None:
     """
     net: Any = model
     try_loss(recipe["loss"], net.embedding_dim)
-    parameters = [nn.Parameter(torch.zeros(1, 1)), nn.Parameter(torch.zeros(1))]
-    registry.call(optimizer, {"parameters": parameters} | dict(recipe["optimizer"] or {}), "optimizer")
-    registry.call(Schedule, recipe["schedule"] or {}, "schedule")
+    try_moves(recipe)
     registry.call(MarginSchedule, recipe["margin_schedule"] or {}, "margin_schedule")
     if recipe["specaugment"] is not None:
         tried = {"features": torch.zeros(2, net.frontend.num_bins, 50), "generator": torch.Generator()}
@@ -61,11 +57,20 @@ def check_values(recipe: Mapping[str, Any], model: nn.Module) -> None:
             raise ConfigError(str(error), error.code) from error
 
 
-def need_lists(schedule: Mapping[str, Any] | None, settings: Settings, lists: Sequence[str]) -> None:
-    """Raise `ConfigError` where something goes by the EER and there is no validation list."""
+def try_moves(recipe: Mapping[str, Any]) -> None:
+    """Try optimiser and schedule of a recipe on next to nothing: `ConfigError` for what one of them refuses."""
+    parameters = [nn.Parameter(torch.zeros(1, 1)), nn.Parameter(torch.zeros(1))]
+    registry.call(optimizer, {"parameters": parameters} | dict(recipe["optimizer"] or {}), "optimizer")
+    registry.call(Schedule, recipe["schedule"] or {}, "schedule")
+
+
+def need_lists(
+    schedule: Mapping[str, Any] | None, settings: Settings, lists: Sequence[str], key: str = "validation.trials"
+) -> None:
+    """Raise `ConfigError` where something goes by the figure of a validation and there is no list for it."""
     if lists:
         return
     plateau = (schedule or {}).get("name") == "plateau"
-    for wanted, key in ((plateau, "schedule.name=plateau"), (settings.average_best, "average_best")):
+    for wanted, what in ((plateau, "schedule.name=plateau"), (settings.average_best, "average_best")):
         if wanted:
-            raise ConfigError(f"{key} goes by the EER of a validation; give validation.trials")
+            raise ConfigError(f"{what} goes by the figure of a validation; give {key}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from voxid.errors import ConfigError
 from voxid.training.corpus import Batching
+from voxid.training.mixing import Mixing
 
 
 def fixed_part(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def fixed_part(recipe: Mapping[str, Any]) -> dict[str, Any]:
         (3, 'resnet', 'adamw', 7, 128)
     """
     rule, data = recipe.get("optimizer") or {}, recipe["data"]
-    drawn = {field.name: field.default for field in dataclasses.fields(Batching)} | {"speeds": [1.0], "prefix_speakers": False}
+    drawn = _drawn(recipe.get("task", "speaker"))
     found = {
         "seed": recipe["seed"],
         "loss": _names(recipe["loss"]),
@@ -46,6 +47,12 @@ def check_fixed(path: Path, checkpoint: Mapping[str, Any], fixed: Mapping[str, A
             f"{json.dumps(fixed.get(key))}{more}; resume with the recipe it began with (recipe.yaml in its folder), "
             "or choose another output=FOLDER"
         )
+
+
+def _drawn(task: str) -> dict[str, Any]:
+    """Keys of the section `data` that decide the draws, and their defaults."""
+    kind, more = (Batching, {"speeds": [1.0]}) if task == "speaker" else (Mixing, {})
+    return {field.name: field.default for field in dataclasses.fields(kind)} | more | {"prefix_speakers": False}
 
 
 def _names(loss: Mapping[str, Any]) -> Any:

@@ -9,18 +9,20 @@ import torch
 from torch import nn
 
 from voxid.errors import ConfigError, did_you_mean
+from voxid.training.muon import Muon
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
+    "muon": Muon,
 }
 
 
 def optimizer(
     parameters: Iterable[nn.Parameter], *, name: str = "adamw", lr: float = 1e-3, decay_norms: bool = True, **options: Any
 ) -> torch.optim.Optimizer:
-    """An optimiser by name (sgd, adam, adamw); `options` go to torch's class as they are.
+    """An optimiser by name (sgd, adam, adamw, muon); `options` go to its class as they are.
 
     Args:
         parameters: What it moves.
@@ -34,7 +36,10 @@ def optimizer(
     if name not in OPTIMIZERS:
         raise ConfigError(f"unknown optimizer {name!r}: {did_you_mean(name, OPTIMIZERS)}")
     moved = list(parameters)
-    options.setdefault("fused", all(parameter.device.type in ("cpu", "cuda") for parameter in moved))
+    if name == "muon":
+        options.pop("fused", None)
+    else:
+        options.setdefault("fused", all(parameter.device.type in ("cpu", "cuda") for parameter in moved))
     groups: list[dict[str, Any]] = [{"params": moved}]
     if not decay_norms:
         groups = [{"params": [p for p in moved if p.ndim > 1]}, {"params": [p for p in moved if p.ndim < 2], "weight_decay": 0.0}]

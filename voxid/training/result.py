@@ -18,6 +18,7 @@ from voxid.models import checkpoint
 from voxid.training.averages import mean_weights
 from voxid.training.classifier import as_classifier
 from voxid.training.corpus import Corpus
+from voxid.training.figure import EER
 from voxid.training.speaker import SpeakerTask, mean_embedding
 
 log = logging.getLogger("voxid")
@@ -25,14 +26,29 @@ log = logging.getLogger("voxid")
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: the run folder, the model file, and its mean EER on the validation lists."""
+    """What a training left.
+
+    Args:
+        output: The run folder.
+        model: The model file.
+        speakers, utterances: What was trained on (mixtures, where they were ready-made).
+        steps: Of the optimiser.
+        figure: What the validation lists measure: eer, si_sdr_improvement ...
+        value: Its mean over the lists, for the weights in the file; None without lists.
+    """
 
     output: str
     model: str
     speakers: int
     utterances: int
     steps: int
-    eer: float | None
+    figure: str
+    value: float | None
+
+    @property
+    def eer(self) -> float | None:
+        """The figure of a speaker model."""
+        return self.value if self.figure == EER.name else None
 
 
 def export(task: SpeakerTask, corpus: Corpus, folder: Path, recipe: Mapping[str, Any], chosen: Sequence[Path]) -> Trained:
@@ -48,13 +64,13 @@ def export(task: SpeakerTask, corpus: Corpus, folder: Path, recipe: Mapping[str,
     path = folder / "model.safetensors"
     facts = {"speakers": len(corpus.speakers), "utterances": len(corpus.dataset), "steps": task.steps}
     if getattr(rank_zero_only, "rank", 0):  # the first process of a distributed training does it for all
-        return Trained(str(folder), str(path), **facts, eer=None)
+        return Trained(str(folder), str(path), **facts, figure=EER.name, value=None)
     task.load_state_dict(mean_weights(chosen))
     task.eval()
     if recipe["classifier"]:  # before the middle is moved: the classes stand where they were
         names = as_classifier(task.model, task.loss, corpus.speakers)
         checkpoint.save(
-            names, folder / "classifier.safetensors", card={"name": folder.name, "voxid": _version(), "training": facts}
+            names, folder / "classifier.safetensors", card={"name": folder.name, "voxid": version(), "training": facts}
         )
     if recipe["center"]:
         task.model.subtract(mean_embedding(task.model, corpus.dataset, task.device))
@@ -62,7 +78,7 @@ def export(task: SpeakerTask, corpus: Corpus, folder: Path, recipe: Mapping[str,
     errors = {name: eer(scores, labels) for name, (scores, labels) in scored.items()}
     card: dict[str, Any] = {
         "name": folder.name,
-        "voxid": _version(),
+        "voxid": version(),
         "recipe": dict(recipe),
         "checkpoint": ", ".join(file.name for file in chosen),
         "training": facts,
@@ -74,10 +90,11 @@ def export(task: SpeakerTask, corpus: Corpus, folder: Path, recipe: Mapping[str,
     checkpoint.save(task.model, path, card=card)
     mean = float(np.mean(list(errors.values()))) if errors else None
     log.info("weights of %s%s", card["checkpoint"], "" if mean is None else f": eer={mean:g}")
-    return Trained(str(folder), str(path), **facts, eer=mean)
+    return Trained(str(folder), str(path), **facts, figure=EER.name, value=mean)
 
 
-def _version() -> str:
+def version() -> str:
+    """Of voxid, for a card."""
     try:
         return importlib.metadata.version("voxid")
     except importlib.metadata.PackageNotFoundError:  # run from a checkout

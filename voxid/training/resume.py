@@ -29,7 +29,7 @@ def start_from(init: str, model: torch.nn.Module, loss: torch.nn.Module, speaker
     if Path(init).suffix == ".ckpt":
         found = read_checkpoint(init)
         weights = found.get("average", found["state_dict"])
-        state = {key.removeprefix("model."): value for key, value in weights.items() if key.startswith("model.")}
+        state = _of_net(weights)
     else:
         state = load(init, device="cpu").state_dict()
     try:
@@ -39,8 +39,33 @@ def start_from(init: str, model: torch.nn.Module, loss: torch.nn.Module, speaker
             rows = [(row, known[speaker]) for row, speaker in enumerate(speakers) if speaker in known]
             _take_classes(loss, weights, rows, num_classes)
     except (RuntimeError, KeyError, IndexError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ConfigError(f"init={init}: its weights do not fit the recipe's model and loss: {reason}") from error
+        raise _unfit(init, error) from error
+
+
+def start_net(init: str, model: torch.nn.Module) -> None:
+    """Take the weights of a net alone, out of a model file of its kind or a training's checkpoint.
+
+    Raises:
+        ConfigError: A file that is neither, or weights that do not fit.
+    """
+    if Path(init).suffix == ".ckpt":
+        found = read_checkpoint(init)
+        state = _of_net(found.get("average", found["state_dict"]))
+    else:
+        state = load(init, kind=str(model.kind), device="cpu").state_dict()
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise _unfit(init, error) from error
+
+
+def _of_net(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix("model."): value for key, value in weights.items() if key.startswith("model.")}
+
+
+def _unfit(init: str, error: Exception) -> ConfigError:
+    reason = " ".join(str(error).split())[:300]
+    return ConfigError(f"init={init}: its weights do not fit the recipe's model and loss: {reason}")
 
 
 @torch.no_grad()

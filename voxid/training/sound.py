@@ -57,12 +57,12 @@ def augmenter(
     _check(options)
     Augmenter(**options)  # a wrong value is told before hours of noise are decoded
     rooms = _simulated(simulated_rooms, sample_rate)
-    store = _Store(max_hours, sample_rate)
+    store = Decoded(max_hours, sample_rate, "augment")
     pools: dict[str, list[np.ndarray]] = {name: [] for name in POOLS}
     for pool, paths in zip(POOLS, (noise, music, speech), strict=True):
-        for word, recording in store.decoded(paths, where, kind if pool == "noise" else None):
+        for word, recording in store.read(paths, where, kind if pool == "noise" else None):
             pools[WORDS.get(word, "noise") if word else pool].append(recording)
-    rooms += [response for _, response in store.decoded(responses, where, None)]
+    rooms += [response for _, response in store.read(responses, where, None)]
     return Augmenter(pools["noise"], rooms, musics=pools["music"], voices=pools["speech"], sample_rate=sample_rate, **options)
 
 
@@ -82,16 +82,16 @@ def _check(options: Mapping[str, Any]) -> None:
     registry.check(Augmenter, options, "augment")
 
 
-class _Store:
-    """Decodes recordings up to a number of hours in all."""
+class Decoded:
+    """Decodes recordings up to a number of hours in all; `section` of the recipe is that which asks for them."""
 
-    def __init__(self, max_hours: float, sample_rate: int) -> None:
+    def __init__(self, max_hours: float, sample_rate: int, section: str) -> None:
         if not max_hours > 0:
-            raise ConfigError(f"augment: max_hours must be above 0, got {max_hours!r}")
-        self.max_hours, self.sample_rate = max_hours, sample_rate
+            raise ConfigError(f"{section}: max_hours must be above 0, got {max_hours!r}")
+        self.max_hours, self.sample_rate, self.section = max_hours, sample_rate, section
         self.hours = 0.0
 
-    def decoded(self, paths: Paths | None, where: Mapping[str, Any] | None, kind: str | None) -> Iterator[tuple[str, np.ndarray]]:
+    def read(self, paths: Paths | None, where: Mapping[str, Any] | None, kind: str | None) -> Iterator[tuple[str, np.ndarray]]:
         """Recordings of manifests, folders and shards, and the word in the column `kind`."""
         for path in listed(paths):
             if Path(path).is_dir():
@@ -114,8 +114,8 @@ class _Store:
     def _refuse(self, hours: float, where: str) -> None:
         if hours > self.max_hours:
             raise ConfigError(
-                f"augment: with {where} there are more than {self.max_hours:g} hours to keep in memory; take fewer rows "
-                "(augment.where), or raise augment.max_hours, 230 MB an hour at 16 kHz"
+                f"{self.section}: with {where} there are more than {self.max_hours:g} hours to keep in memory; take fewer rows, "
+                f"or raise {self.section}.max_hours, 230 MB an hour at 16 kHz"
             )
 
 

@@ -43,16 +43,16 @@ def validation_trials(
     roots = [Path(path) for path in listed(root)] or [path.parent for path in lists]
     if len(roots) != len(lists):
         raise ConfigError(f"validation: {len(lists)} trial lists and {len(roots)} roots; give one root a list")
-    places = zip(_names(lists), lists, roots, strict=True)
+    places = zip(list_names(lists), lists, roots, strict=True)
     return [_trial_set(name, path, folder, cache_folder(cache), sample_rate, bins) for name, path, folder in places]
 
 
-def _names(lists: Sequence[Path]) -> list[str]:
+def list_names(lists: Sequence[Path]) -> list[str]:
     """A name for each list: its stem, with as many of its folders as tell the lists apart."""
     files = [os.path.realpath(path) for path in lists]
     for number, file in enumerate(files):
         if file in files[:number]:
-            raise ConfigError(f"validation: {lists[number]} is named twice; name each trial list once")
+            raise ConfigError(f"validation: {lists[number]} is named twice; name each list once")
     whole = [path.absolute() for path in lists]
     for tried in ([path.with_suffix("") for path in whole], whole):
         for depth in range(1, max((len(path.parts) for path in whole), default=0)):

@@ -1,10 +1,12 @@
-"""Filters that a separator may start from."""
+"""Filters that a separator may start from, and what it may hear of their frames."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+POWER = 0.4  # of a magnitude: soft sounds count, and noise behind the decimal point does not
+SOFTEST = 1e-4  # square of a magnitude, -40 dB below the level that a waveform is brought to
 CUT = 1e-3  # directions that are this much weaker than the strongest are not inverted
 
 
@@ -40,3 +42,14 @@ def fourier_filters(num_basis: int, kernel_size: int) -> tuple[Tensor, Tensor]:
     # The inverse gives a frame back as it was before its window. Squared windows, half a filter apart, add up to 1.
     decoder = torch.linalg.pinv(encoder, rtol=CUT) * window.square()[:, None]
     return encoder.float(), decoder.T.contiguous().float()
+
+
+def magnitudes(frames: Tensor) -> Tensor:
+    """Compressed magnitudes [B, F / 2, N] of frames [B, F, N] whose bases n and n + F / 2 are a pair.
+
+    Example:
+        >>> magnitudes(torch.tensor([[[3.0], [4.0]]])).round(decimals=3)
+        tensor([[[1.9040]]])
+    """
+    real, imaginary = frames.chunk(2, dim=1)
+    return (real.square() + imaginary.square() + SOFTEST).pow(POWER / 2)

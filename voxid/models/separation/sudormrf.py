@@ -13,7 +13,7 @@ from voxid.errors import ModelError, did_you_mean
 from voxid.models.layers import check_counts, frame_mask, keep_frames
 from voxid.models.separation.causal import CausalNet
 from voxid.models.separation.decoder import Decoder
-from voxid.models.separation.filters import fourier_filters
+from voxid.models.separation.filters import fourier_filters, magnitudes
 from voxid.models.separation.mask_heads import DenseHead, SlidingHead, masked
 from voxid.models.separation.mixture import mixture_consistency, normalized
 from voxid.models.separation.sudormrf_stream import SuDoRMRFStream
@@ -58,10 +58,13 @@ class SuDoRMRF(nn.Module):
             causal net, by the root mean square of the last 4 s.
         basis: What the filters are before any training: ``random``, or ``fourier``, windowed cosines and sines with which a net
             of long filters learns sooner (``improved`` and ``groupcomm``).
+        magnitudes: The blocks hear the compressed magnitudes of pairs of filters (n and n + F / 2, a cosine and a sine in a
+            Fourier basis), not the frames themselves, whose phases a net of long filters would have to learn to ignore
+            (``improved`` and ``groupcomm``). The masks are for the frames as ever.
 
     Raises:
         ValueError: An unknown size, variant, mask or basis, a count below 1, an even `kernel_size`, `channels` that `groups`
-            does not divide, a Fourier basis in a variant that has none.
+            does not divide, a Fourier basis or magnitudes in a variant that has none.
 
     Example:
         >>> import torch
@@ -92,9 +95,13 @@ class SuDoRMRF(nn.Module):
         mixture_consistency: bool = False,
         normalize: bool = True,
         basis: str = "random",
+        magnitudes: bool = False,
     ) -> None:
+        given = {name: value for name, value in locals().items() if name not in ("self", "size", "__class__")}
         super().__init__()
         _check_words(size=size, variant=variant, basis=basis)
+        if variant not in LINEAR and (magnitudes or basis == "fourier"):
+            raise ValueError(f"basis 'fourier' and magnitudes are for the variants {' and '.join(LINEAR)}, not for {variant!r}")
         num_blocks = SIZES[size] if num_blocks is None else num_blocks
         kernel_size = 2 * round(sample_rate / 800) + 1 if kernel_size is None else kernel_size
         mask = VARIANTS[variant] if mask is None else mask
@@ -106,23 +113,7 @@ class SuDoRMRF(nn.Module):
             raise ValueError(f"kernel_size must be odd, 3 or more: half of it is the hop; got {kernel_size}")
         # Every argument by its value: a preset may change, a stored model may not. `size` is in `num_blocks`, and by its name it
         # could not be stored: a model file refuses texts with a dot, which might be import paths.
-        self.spec = {
-            "name": "sudormrf",
-            "variant": variant,
-            "num_sources": num_sources,
-            "sample_rate": sample_rate,
-            "num_basis": num_basis,
-            "kernel_size": kernel_size,
-            "channels": channels,
-            "hidden": hidden,
-            "num_blocks": num_blocks,
-            "downsamplings": downsamplings,
-            "groups": groups,
-            "mask": mask,
-            "mixture_consistency": mixture_consistency,
-            "normalize": normalize,
-            "basis": basis,
-        }
+        self.spec = {"name": "sudormrf"} | given | {"num_blocks": num_blocks, "kernel_size": kernel_size, "mask": mask}
         self.card: dict[str, Any] = {}
         self.num_sources, self.sample_rate, self.mixture_consistency = num_sources, sample_rate, mixture_consistency
         sizes = (num_basis, kernel_size, channels, hidden, num_blocks, downsamplings, num_sources, mask)
@@ -131,9 +122,9 @@ class SuDoRMRF(nn.Module):
             hops = LEVEL_SECONDS * sample_rate / (kernel_size // 2)
             self.net = CausalNet(*sizes, level_frames=max(1, round(hops)) if normalize else 0)
         else:
-            self.net = WholeNet(variant, *sizes, groups=groups, normalize=normalize)
-        if basis == "fourier":
-            _fourier(self.net, variant)
+            self.net = WholeNet(variant, *sizes, groups=groups, normalize=normalize, magnitudes=magnitudes)
+            if basis == "fourier":
+                self.net.start_from_fourier()
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Sources [B, S, T] of mixtures [B, T]; `lengths` [B] in samples when items are padded at their end.
@@ -188,14 +179,18 @@ class WholeNet(nn.Module):
         mask: str,
         groups: int,
         normalize: bool,
+        magnitudes: bool,
     ) -> None:
         super().__init__()
         first = variant == "original"
-        self.hop, self.normalize = kernel_size // 2, normalize
+        self.hop, self.normalize, self.magnitudes = kernel_size // 2, normalize, magnitudes
         self.rectify = nn.ReLU() if first else nn.Identity()
         self.encoder = nn.Conv1d(1, num_basis, kernel_size, stride=self.hop, bias=first)
-        self.norm = GlobalNorm(num_basis)
-        self.bottleneck = nn.Conv1d(num_basis, channels, 1)
+        if magnitudes and num_basis % 2:
+            raise ValueError(f"magnitudes are those of pairs of filters: num_basis must be even, got {num_basis}")
+        heard = num_basis // 2 if magnitudes else num_basis
+        self.norm = GlobalNorm(heard)
+        self.bottleneck = nn.Conv1d(heard, channels, 1)
         block = _block(variant, channels, hidden, downsamplings, groups)
         self.blocks = nn.ModuleList(block() for _ in range(num_blocks))
         self.head = (SlidingHead if first else DenseHead)(channels, num_basis, num_sources, mask)
@@ -203,6 +198,14 @@ class WholeNet(nn.Module):
         if not first:
             nn.init.xavier_uniform_(self.encoder.weight)
             nn.init.xavier_uniform_(self.decoder.weight)
+
+    @torch.no_grad()
+    def start_from_fourier(self) -> None:
+        """Put a Fourier basis in the place of the filters; each source is then led back as the mixture would be."""
+        encoder, decoder = fourier_filters(self.encoder.out_channels, self.encoder.kernel_size[0])
+        self.encoder.weight.copy_(encoder[:, None])
+        sources = torch.eye(self.decoder.num_sources)
+        self.decoder.weight.copy_(torch.einsum("st,fk->sftk", sources, decoder).flatten(0, 1))
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Sources [B, S, T] of waveforms [B, T], which must be 0 behind `lengths`; what is behind them in the sources is not."""
@@ -231,21 +234,10 @@ class WholeNet(nn.Module):
 
     def refine(self, frames: Tensor, mask: Tensor | None) -> Tensor:
         """What the head sees [B, C, N] of frames [B, F, N]."""
-        y = self.bottleneck(self.norm(frames, mask))
+        y = self.bottleneck(self.norm(magnitudes(frames) if self.magnitudes else frames, mask))
         for block in self.blocks:
             y = block(y, mask)
         return y
-
-
-@torch.no_grad()
-def _fourier(net: CausalNet | WholeNet, variant: str) -> None:
-    """Let a net begin with a Fourier basis; each source is then led back as the mixture would be."""
-    if variant not in LINEAR or not isinstance(net, WholeNet):
-        raise ValueError(f"basis 'fourier' is for the variants {' and '.join(LINEAR)}, not for {variant!r}")
-    encoder, decoder = fourier_filters(net.encoder.out_channels, net.encoder.kernel_size[0])
-    net.encoder.weight.copy_(encoder[:, None])
-    sources = torch.eye(net.decoder.num_sources)
-    net.decoder.weight.copy_(torch.einsum("st,fk->sftk", sources, decoder).flatten(0, 1))
 
 
 def _block(variant: str, channels: int, hidden: int, downsamplings: int, groups: int) -> Callable[[], nn.Module]:
