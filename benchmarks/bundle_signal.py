@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from bundle import FACTS, WEIGHTS, without_paths
 
+import voxid
 from voxid.cli import keep_memory
 from voxid.evaluation.enhancement import evaluate_enhancement
 from voxid.evaluation.separation import evaluate_separation
@@ -35,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="run folder of voxid train, or a bundled model by name")
     parser.add_argument("--data", required=True, type=Path, help="folder of the corpora and their protocols")
-    parser.add_argument("--name", help="of the bundled model; by default that of the model")
+    parser.add_argument("--name", choices=sorted(DESCRIPTIONS), help="of the bundled model; by default that of the model")
     parser.add_argument("--command", help="the command that trained it, with DATA for the folder; by default as its card has it")
     parser.add_argument("--rows", type=Path, help="folder for the figures of each mixture")
     arguments = parser.parse_args()
@@ -43,7 +44,7 @@ def main() -> None:
     name = arguments.name or arguments.model
     net = checkpoint.load(find(arguments.model))
     card: dict[str, Any] = {key: value for key, value in net.card.items() if key not in ("sha256", "test")}
-    card |= FACTS | {"name": name, "description": DESCRIPTIONS[name]}
+    card |= FACTS | {"name": name, "description": DESCRIPTIONS[name], "voxid": voxid.__version__}
     card["data"] = card["data"].replace(", Speech Commands (CC BY 4.0, Google)", "")  # words of a second are too short for it
     card |= {"command": arguments.command} if arguments.command else {}
     card["recipe"] = without_paths(card["recipe"], str(arguments.data))

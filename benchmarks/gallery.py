@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import shlex
 import sys
 import tempfile
@@ -25,14 +24,16 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
-from voxid.audio.io import load
 from voxid.cli import main as voxid
 from voxid.data.embeddings import save_embeddings
 from voxid.data.manifest import read_manifest
+from voxid.data.mixtures import read_mixtures, render
 from voxid.data.table import read_table
 from voxid.data.trials import Trial, read_trials
 from voxid.evaluation.report import write_scores
 from voxid.pipelines.embed import embed_files
+from voxid.pipelines.enhance import enhance
+from voxid.pipelines.separate import separate
 from voxid.scoring.calibration import fit_calibration
 
 LISTS = ("cv_fr_dev", "cv_multi_dev", "speech_commands_dev")
@@ -56,6 +57,7 @@ class Plot(NamedTuple):
 HEADINGS = {
     "spectrogram_3d": "Spectrogram in 3-D",
     "enhancement": "Before and after enhancement",
+    "separation": "Before and after separation",
     "det": "DET",
     "roc": "ROC",
     "confusion_matrix_many": "Confusion matrix of many classes",
@@ -72,9 +74,13 @@ PLOTS = (
     Plot("spectrogram_3d", "spectrogram-3d clean.wav --duration 2.5", "The same as a surface."),
     Plot(
         "enhancement",
-        'enhancement noisy.wav clean.wav --labels "noisy, 5 dB" clean --title "A mixture of enh_dev.jsonl and its clean speech"',
-        "What an enhancer has to do: the noisy mixture on the left, the clean speech that it was made of on the right. "
-        "No enhancer has been at work here.",
+        'enhancement noisy.wav enhanced.wav --labels "noisy, 5 dB" enhanced --title "A mixture of enh_dev.jsonl"',
+        "A voice in the noise of a real place, and what `voxid enhance noisy.wav -o enhanced.wav` makes of it.",
+    ),
+    Plot(
+        "separation",
+        'enhancement voices.wav voice_1.wav --labels "two voices" "the first of them" --title "A mixture of sep2_dev.jsonl"',
+        "A woman and a man at once, and the first voice that `voxid separate voices.wav -o voice.wav` gives.",
     ),
     Plot(
         "det",
@@ -178,7 +184,7 @@ def page() -> Iterator[str]:
 
 def make_inputs(data: Path) -> None:
     """What the commands read, in the current folder; what is there already is kept."""
-    make_mixture(data)
+    make_mixtures(data)
     make_scores(data)
     for corpus in ("fsdd", "speech_commands"):
         make_predictions(data, corpus)
@@ -189,24 +195,18 @@ def make_inputs(data: Path) -> None:
         Path(f"{name}.rttm").write_bytes((peers / source).read_bytes())
 
 
-def make_mixture(data: Path) -> None:
-    """A noisy mixture at 5 dB and its clean speech, by the recipe of enh_dev.jsonl."""
-    rows = [json.loads(line) for line in (data / "protocols" / "enh_dev.jsonl").read_text().splitlines()]
-    row = next(row for row in rows if row["snr_db"] == 5)
-    speech = at_level(part(data / row["speech"], row["start"], row["dur"]), -26.0)
-    noise = at_level(part(data / row["noise"], row["noise_start"], row["dur"]), -26.0 - row["snr_db"])
-    noisy = speech + np.resize(noise, len(speech))
-    scale = min(1.0, 0.95 / float(np.abs(noisy).max()))
-    soundfile.write("noisy.wav", scale * noisy, 16000)
-    soundfile.write("clean.wav", scale * speech, 16000)
-
-
-def part(path: Path, start: float, seconds: float) -> NDArray:
-    return load(path, offset=start, duration=seconds).waveform.astype(np.float64)
-
-
-def at_level(waveform: NDArray, level: float) -> NDArray:
-    return waveform * 10 ** (level / 20) / np.sqrt(np.mean(waveform**2))
+def make_mixtures(data: Path) -> None:
+    """A voice in noise at 5 dB and two voices of different genders, out of the development lists; one enhanced, one separated."""
+    noisy = next(row for row in read_mixtures(data / "protocols" / "enh_dev.jsonl") if getattr(row, "snr_db", None) == 5)
+    pairs = read_mixtures(data / "protocols" / "sep2_dev.jsonl")
+    voices = next(row for row in pairs if getattr(row, "same_gender", True) is False and getattr(row, "noise", None) is None)
+    for name, recipe in (("noisy", noisy), ("voices", voices)):
+        rendered = render(recipe, data)
+        soundfile.write(f"{name}.wav", rendered.mixture, 16000)
+        if name == "noisy":
+            soundfile.write("clean.wav", rendered.sources[0], 16000)
+    enhance("noisy.wav", output="enhanced.wav")
+    separate("voices.wav", output="voice.wav")
 
 
 def make_scores(data: Path) -> None:

@@ -19,6 +19,7 @@ What was embedded is kept in --cache, by model and condition: a second run reads
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -29,11 +30,13 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from voxid.atomic import replacing
 from voxid.audio import io
 from voxid.audio.snr import snr
 from voxid.cli import keep_memory
 from voxid.data.embeddings import Embeddings
 from voxid.data.trials import Trial, read_trials
+from voxid.errors import DataError
 from voxid.evaluation.added_noise import AddedNoise
 from voxid.metrics.detection import eer
 from voxid.metrics.signal import si_sdr
@@ -137,12 +140,14 @@ class Bench:
 
     def _kept(self, key: str, name: str, heard: Callable[[str], tuple[list[NDArray], float]], net: Any) -> Take:
         made = "_".join(str(digest(model))[:12] for model in (self.net, net))
+        made += "_" + hashlib.sha256(repr((str(self.data.resolve()), ATTENUATIONS)).encode()).hexdigest()[:8]
         path = self.cache / f"{key}_{self.options.limit or 'all'}_{self.options.seed}_{made}.npz"
         if path.is_file():
             with np.load(path) as known:
                 return Take(*(known[field] for field in Take._fields))
         take = self._embedded(recordings(self.trials(name)), heard, key)
-        np.savez(path, **take._asdict())
+        with replacing(path, DataError) as temporary, temporary.open("wb") as file:
+            np.savez(file, **take._asdict())
         return take
 
     def _embedded(self, names: Sequence[str], heard: Callable[[str], tuple[list[NDArray], float]], key: str) -> Take:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +14,13 @@ import pytest
 import soundfile
 import torch
 
+import voxid
 from voxid.cli import main
 from voxid.models import checkpoint
 from voxid.models.enhancement.phasen import Phasen
 from voxid.models.separation.sudormrf import SuDoRMRF
 
+HOME = Path(voxid.__file__).parents[1]
 Shell = Callable[..., tuple[int, str, str]]
 
 
@@ -93,6 +98,9 @@ def test_folders(shell: Shell) -> None:
         (("enhance", "in.wav", "-o", "a.wav", *E, "--wet", 2), "wet"),
         (("enhance", "in.wav", "--stream", *E), "recordings"),
         (("enhance", "--stream", *E), "causal"),
+        (("enhance", "in.wav", "-o", "a.wav", *E, "--rate", 8000), "--rate: of streams only"),
+        (("separate", "in.wav", *S, "--pcm", "s16le"), "--pcm: of streams only"),
+        (("enhance", "--stream", "--window", 5, "--json"), "not take --window, --json;"),
     ],
 )
 def test_mistakes_are_one_line(shell: Shell, arguments: tuple[object, ...], says: str) -> None:
@@ -101,3 +109,59 @@ def test_mistakes_are_one_line(shell: Shell, arguments: tuple[object, ...], says
     assert says in err
     assert err.count("\n") == 1
     assert sorted(path.name for path in Path().iterdir()) == ["e.safetensors", "in.wav", "s.safetensors"]
+
+
+BOTH = [
+    ("--output", "a.wav"),
+    ("--window", 5),
+    ("--overlap", 1),
+    ("--channel", "mix"),
+    ("--subtype", "FLOAT"),
+    ("--suffix", ".flac"),
+    ("--overwrite",),
+    ("--on-error", "skip"),
+    ("--json",),
+]
+OWN = [
+    ("enhance", ("--below-snr", 20)),
+    ("separate", ("--num-sources", 2)),
+    ("separate", ("--speaker-model", "m")),
+    ("separate", ("--no-tracking",)),
+    ("separate", ("--no-rescale",)),
+]
+
+
+@pytest.mark.parametrize(("verb", "option"), [(verb, option) for verb in ("enhance", "separate") for option in BOTH] + OWN)
+def test_a_stream_ignores_no_option(shell: Shell, verb: str, option: tuple[object, ...]) -> None:
+    code, out, err = shell(verb, "--stream", *option)
+    assert (code, out) == (2, "")
+    assert err.startswith("voxid: E_CONFIG: --stream goes")
+    assert f"does not take {option[0]};" in err
+
+
+@pytest.mark.parametrize("verb", ["enhance", "separate"])
+@pytest.mark.parametrize(("name", "says"), [("stdin", "standard input is closed"), ("stdout", "standard output is closed")])
+def test_a_closed_stream_is_one_line(shell: Shell, monkeypatch: pytest.MonkeyPatch, verb: str, name: str, says: str) -> None:
+    monkeypatch.setattr(sys, name, None)  # as Python has it after <&- and >&-
+    code, _, err = shell(verb, "--stream")
+    assert (code, err.count("\n")) == (2, 1)
+    assert says in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full of Linux")
+def test_a_full_disk_behind_a_stream_is_one_line(tmp_path: Path) -> None:
+    net = Phasen("small", causal=True, channels=4, phase_channels=2, blocks=1, recurrent=8, dense=8)
+    checkpoint.save(net, tmp_path / "c.safetensors")
+    command = [sys.executable, "-m", "voxid.cli", "enhance", "--stream", "--model", str(tmp_path / "c.safetensors")]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            command,
+            input=bytes(32000),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            env=os.environ | {"PYTHONPATH": str(HOME)},
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"voxid: E_DISK_FULL: ")
+    assert done.stderr.count(b"\n") == 1

@@ -98,9 +98,9 @@ def test_earlier_outputs_are_no_sources(folder, echo) -> None:
 
 
 def test_mistakes_are_found_before_any_work(folder, echo, bands, tmp_path) -> None:
-    soundfile.write(folder / "day/b.wav", np.zeros(100), 16000)
+    soundfile.write(folder / "b.flac", np.zeros(100), 16000)
     for arguments, says in (
-        ({"recordings": [folder]}, "both become"),
+        ({"recordings": [folder / "b.flac", folder / "day"]}, "both become"),
         ({"recordings": []}, "no recording"),
         ({"recordings": [folder / "a.wav"], "wet": 3.0}, "wet"),
         ({"recordings": [folder / "a.wav"], "on_error": "ignore"}, "on_error"),
@@ -109,4 +109,82 @@ def test_mistakes_are_found_before_any_work(folder, echo, bands, tmp_path) -> No
             enhance_files(output=tmp_path / "out", model=echo(), **arguments)
     with pytest.raises(AudioError, match="accepted"):
         separate_files([folder / "a.wav"], output=tmp_path / "out", model=bands(), suffix=".m4a")
+    with pytest.raises(AudioError, match="no codec PCM_99"):
+        enhance_files([folder], output=tmp_path / "out", model=echo(), subtype="PCM_99", on_error="skip")
     assert not (tmp_path / "out").exists()
+
+
+def test_no_output_overwrites_any_recording(folder, echo, bands) -> None:
+    soundfile.write(folder / "a_1.wav", np.ones(100) / 2, 16000)
+    (folder / "out").mkdir()
+    (folder / "out" / "c.wav").symlink_to(folder / "a.wav")
+    before = {name: (folder / name).read_bytes() for name in ("a.wav", "a_1.wav", "day/c.wav")}
+    for recordings, output in ((["a.wav"], "."), (["day"], "day/../day/."), (["a.wav", "day/c.wav"], "out")):
+        with pytest.raises(ConfigError, match=r"overwrite the recording|folder of the recordings"):
+            enhance_files([folder / name for name in recordings], output=folder / output, model=echo(), overwrite=True)
+    with pytest.raises(ConfigError, match=r"a_1\.wav: this output would overwrite the recording .*a_1\.wav"):
+        separate_files([folder / "a.wav", folder / "a_1.wav"], output=folder, model=bands())
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert not (folder / "a_2.wav").exists()
+
+
+def test_a_folder_inside_the_output_folder_is_heard(folder, echo, bands) -> None:
+    assert enhance_files([folder], output=folder.parent, model=echo()).num_recordings == 3
+    assert (folder.parent / "day/b.wav").exists()
+    assert separate_files([folder / "day"], output=folder, model=bands()).num_recordings == 2
+
+
+def test_when_no_recording_can_be_used_it_is_an_error(folder, echo, tmp_path) -> None:
+    for name in ("x.wav", "y.wav"):
+        (tmp_path / name).write_bytes(b"RIFF")
+    broken = [tmp_path / "x.wav", tmp_path / "y.wav"]
+    with pytest.raises(DataError, match=r"none of 2 recordings .*x\.wav"):
+        enhance_files(broken, output=tmp_path / "out", model=echo(), on_error="skip")
+    for _ in range(2):  # one that is done now, and one that was done before
+        done = enhance_files([*broken, folder / "a.wav"], output=tmp_path / "out", model=echo(), on_error="skip")
+        assert len(done.failed) == 2
+    assert done.num_before == 1
+
+
+def test_a_name_that_is_too_long_is_left_out_alone(folder, bands, tmp_path) -> None:
+    (folder / "day/c.wav").rename(folder / f"{'c' * 251}.wav")
+    done = separate_files([folder], output=tmp_path / "out", model=bands(), on_error="skip")
+    assert (done.num_recordings, len(done.failed)) == (2, 1)
+    with pytest.raises(AudioError, match="cannot be written"):
+        separate_files([folder], output=tmp_path / "out", model=bands())
+
+
+@pytest.mark.parametrize("code", ["E_DISK_FULL", "E_WRITE"])
+def test_a_place_that_is_full_or_closed_stops_even_a_lenient_run(folder, echo, tmp_path, monkeypatch, code: str) -> None:
+    def refused(*_arguments, **_options):
+        raise AudioError("not written", code)
+
+    monkeypatch.setattr("voxid.pipelines.clean_files.enhance", refused)
+    monkeypatch.setattr("voxid.pipelines.clean_files.os.access", lambda *_arguments: code == "E_DISK_FULL")
+    with pytest.raises(AudioError, match="not written") as stopped:
+        enhance_files([folder], output=tmp_path / "out", model=echo(), on_error="skip")
+    assert stopped.value.code == code
+
+
+def test_equal_stems_keep_their_suffixes(folder, echo, bands, tmp_path) -> None:
+    soundfile.write(folder / "day/b.wav", np.zeros(100), 16000)
+    enhance_files([folder], output=tmp_path / "out", model=echo())
+    assert tree(tmp_path / "out") == ["a.wav", "day/b.flac.wav", "day/b.wav.wav", "day/c.wav"]
+    assert soundfile.info(tmp_path / "out/day/b.wav.wav").frames == 100
+    separate_files([folder / "day"], output=tmp_path / "two", model=bands())
+    assert tree(tmp_path / "two")[:4] == ["b.flac_1.wav", "b.flac_2.wav", "b.wav_1.wav", "b.wav_2.wav"]
+
+
+def test_a_recording_that_is_named_twice_is_done_once(folder, echo, tmp_path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    twice = [folder / "a.wav", tmp_path / "link" / "a.wav", folder, folder / "day" / ".." / "a.wav"]
+    model = echo()
+    assert enhance_files(twice, output=tmp_path / "out", model=model).num_recordings == 3
+    assert len(model.lengths) == 3
+
+
+def test_a_name_with_a_line_end_is_told_on_one_line(folder, echo, tmp_path) -> None:
+    (folder / "a.wav").rename(folder / "a\nb.wav")
+    (folder / "c\nd.wav").write_bytes(b"RIFF")
+    done = enhance_files([folder], output=tmp_path / "out", model=echo(), on_error="skip")
+    assert len(done.describe().splitlines()) == 1 + 3 + 1

@@ -203,11 +203,28 @@ def test_file_objects_and_other_formats(echo, voice, tmp_path) -> None:
     np.testing.assert_allclose(done.waveform, io.load(tmp_path / "a.opus", sample_rate=None).waveform, atol=1e-6)
 
 
-def test_a_recording_can_be_replaced_by_what_became_of_it(echo, voice, tmp_path) -> None:
-    io.save(tmp_path / "a.wav", voice(25.0), 16000)
-    before = io.load(tmp_path / "a.wav").waveform
-    voxid.enhance(tmp_path / "a.wav", output=tmp_path / "a.wav", model=echo(0.5))
-    np.testing.assert_allclose(io.load(tmp_path / "a.wav").waveform, before / 2, atol=2**-15)
+@pytest.mark.parametrize("output", ["a.wav", "sub/../a.wav", "link.wav"])
+def test_a_recording_is_never_overwritten(echo, voice, tmp_path, output: str) -> None:
+    (tmp_path / "sub").mkdir()
+    io.save(tmp_path / "a.wav", voice(1.0), 16000)
+    (tmp_path / "link.wav").symlink_to(tmp_path / "a.wav")
+    before, model = (tmp_path / "a.wav").read_bytes(), echo(0.5)
+    with pytest.raises(ConfigError, match="overwrite the recording"):
+        voxid.enhance(tmp_path / "a.wav", output=tmp_path / output, model=model)
+    assert (tmp_path / "a.wav").read_bytes() == before
+    assert model.lengths == []
+
+
+def test_a_name_with_a_line_end_is_told_on_one_line(echo, voice, tmp_path) -> None:
+    done = voxid.enhance((voice(1.0), 16000), output=tmp_path / "a\nb.wav", model=echo())
+    assert "a\\nb.wav" in done.describe()
+    assert len(done.describe().splitlines()) == 1
+
+
+def test_a_name_that_is_too_long_is_an_error_of_audio(echo, voice, tmp_path) -> None:
+    with pytest.raises(AudioError) as refused:
+        voxid.enhance((voice(1.0), 16000), output=tmp_path / f"{'a' * 253}.wav", model=echo())
+    assert refused.value.code == "E_WRITE"
 
 
 def test_memory_does_not_grow_with_the_length(echo, tmp_path) -> None:
@@ -285,6 +302,8 @@ def test_a_suffix_that_cannot_be_written_is_refused_before_any_work(echo, tmp_pa
     with pytest.raises(AudioError, match="accepted") as refused:
         voxid.enhance(tmp_path / "none.wav", output=tmp_path / "a.m4a", model=echo())
     assert refused.value.code == "E_UNSUPPORTED"
+    with pytest.raises(AudioError, match=r"no codec PCM_99; accepted: .*PCM_24"):
+        voxid.enhance(tmp_path / "none.wav", output=tmp_path / "a.wav", model=echo(), subtype="PCM_99")
 
 
 def test_a_model_of_another_kind_is_refused_and_a_loaded_one_keeps_its_mode(net) -> None:

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 import voxid
-from voxid.errors import AudioError, ConfigError, ModelError
+from voxid.errors import AudioError, ConfigError, DataError, ModelError
 from voxid.models.enhancement.phasen import Phasen
 
 
@@ -122,3 +122,27 @@ def test_another_number_of_sources_and_other_models_are_refused(bands) -> None:
         voxid.separate(wave, model=bands(), num_sources=3)
     with pytest.raises(ModelError, match="expected a separation model"):
         voxid.separate(wave, model=Phasen("small", channels=4, phase_channels=2, blocks=1, recurrent=8, dense=8))
+
+
+def test_a_recording_is_never_overwritten(bands, tmp_path) -> None:
+    soundfile.write(tmp_path / "m_1.wav", two_tones(1.0)[0], 16000)
+    (tmp_path / "x_2.wav").symlink_to(tmp_path / "m_1.wav")
+    before = (tmp_path / "m_1.wav").read_bytes()
+    for output in ("m.wav", "x.wav"):
+        with pytest.raises(ConfigError, match="overwrite the recording"):
+            voxid.separate(tmp_path / "m_1.wav", output=tmp_path / output, model=bands())
+    assert (tmp_path / "m_1.wav").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m_1.wav", "x_2.wav"]
+
+
+def test_folders_with_a_dot_and_folders_that_cannot_be(bands, tmp_path) -> None:
+    soundfile.write(tmp_path / "talk.wav", two_tones(1.0)[0], 16000)
+    done = voxid.separate(tmp_path / "talk.wav", output=tmp_path / "voices.v2", model=bands())
+    assert done.outputs[0] == str(tmp_path / "voices.v2" / "talk_1.wav")
+    assert soundfile.info(done.outputs[1]).frames == 16000
+    with pytest.raises(DataError, match="no folder can be made"):
+        voxid.separate(tmp_path / "talk.wav", output=tmp_path / "talk.wav" / "out", model=bands())
+    with pytest.raises(AudioError, match="no codec PCM_99"):
+        voxid.separate(tmp_path / "talk.wav", output=tmp_path / "out", model=bands(), subtype="PCM_99")
+    line = voxid.separate(tmp_path / "talk.wav", output=tmp_path / "a\nb", model=bands())
+    assert len(line.describe().splitlines()) == 1 + len(line.warnings)

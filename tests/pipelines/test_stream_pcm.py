@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
@@ -169,3 +170,32 @@ def test_a_net_tells_how_many_sources() -> None:
     out, done = run(np.arange(5.0), model=Two(), kind="separation")
     assert done.num_sources == 2
     np.testing.assert_array_equal(out.T, [np.arange(5.0), np.zeros(5)])
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+@pytest.mark.parametrize("bad", ["push", "flush"])
+def test_a_net_that_answers_with_nan_is_named(bad: str, rate: int) -> None:
+    class Broken(torch.nn.Module):
+        kind, sample_rate = "enhancement", 16000
+
+        def stream(self) -> object:
+            answers = {name: torch.zeros(3) for name in ("push", "flush")} | {bad: torch.tensor([0.0, torch.nan])}
+            return type("Stream", (), {"push": lambda _, x: answers["push"], "flush": lambda _: answers["flush"]})()
+
+        def forward(self, waveform: Tensor) -> Tensor:
+            return waveform
+
+    with pytest.raises(ModelError, match="NaN or infinity") as refused:
+        run(np.zeros(100), "s16le", model=Broken(), rate=rate)
+    assert refused.value.code == "E_NOT_FINITE"
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "E_DISK_FULL"), (errno.EIO, "E_WRITE"), (errno.EPIPE, None)])
+def test_a_sink_that_takes_no_more(separator, number: int, code: str | None) -> None:
+    class Full(io.BytesIO):
+        def flush(self) -> None:
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(BrokenPipeError if code is None else AudioError) as refused:
+        stream_pcm(io.BytesIO(bytes(64000)), Full(), model=separator, kind="separation")
+    assert getattr(refused.value, "code", None) == code

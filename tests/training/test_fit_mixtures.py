@@ -17,6 +17,7 @@ pytest.importorskip("lightning")
 from voxid.config import load_recipe
 from voxid.data.mixtures import read_mixtures, render
 from voxid.errors import ConfigError, DataError, ModelError
+from voxid.training import fit_mixtures
 from voxid.training.callbacks import Progress
 from voxid.training.figure import EER
 from voxid.training.fit import fit
@@ -62,6 +63,7 @@ def overrides(task: str, lists: Path, output: Path, *more: str) -> list[str]:
         "data.reverb_prob=0.5",
         "schedule.warmup_steps=2",
         f"validation.mixtures={lists}/{task}.jsonl",
+        "validation.every=1",
         "trainer.epochs=3",
         "trainer.accelerator=cpu",
         "trainer.devices=1",
@@ -171,6 +173,40 @@ def test_a_resume_that_is_another_training_is_refused(unbroken, lists, tmp_path)
             train(task, lists, tmp_path / "run", "trainer.resume=true", override)
 
 
+def test_a_resume_with_other_noise_rooms_or_processes_is_refused(unbroken, lists, tmp_path) -> None:
+    """A checkpoint that does not tell what it drew from goes on as ever."""
+    task, output, _ = unbroken
+    shutil.copytree(output, tmp_path / "run")
+    for name, file in (("noise", "noise"), ("room", "room")):
+        shutil.copy(lists / f"{file}.wav", tmp_path / f"other_{name}.wav")
+        (tmp_path / f"{name}.csv").write_text(f"path,duration\nother_{name}.wav,{2.0 if name == 'noise' else 0.05}\n")
+    changed = [f"data.noise={tmp_path}/noise.csv", f"data.responses={tmp_path}/room.csv"]
+    for override, key in zip(changed, (r"data\.noise", r"data\.responses"), strict=True):
+        with pytest.raises(ConfigError, match=f"this run began with {key}: 1 files"):
+            train(task, lists, tmp_path / "run", "trainer.resume=true", override)
+    with pytest.raises(ConfigError, match=r'began with validation\.figure="si_sdr_improvement", and the recipe says "si_sdr"'):
+        train(task, lists, tmp_path / "run", "trainer.resume=true", "validation.figure=si_sdr")
+    file = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(file, weights_only=True)
+    assert checkpoint["origin"]["processes"] == 1
+    torch.save(checkpoint | {"origin": checkpoint["origin"] | {"processes": 2}}, file)
+    with pytest.raises(ConfigError, match="this run began with processes: 2, and now there are 1"):
+        train(task, lists, tmp_path / "run", "trainer.resume=true")
+    del checkpoint["origin"], checkpoint["fixed"]["validation.figure"]
+    torch.save(checkpoint, file)
+    result = train(task, lists, tmp_path / "run", "trainer.resume=true", *changed)
+    assert result.steps == 9
+
+
+def test_pesq_of_a_rate_that_it_does_not_know_is_refused_before_anything_is_read(lists, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(fit_mixtures, "need", lambda *_, **__: None)
+    more = ["model.sample_rate=22050", "validation.pesq=true", f"manifest={tmp_path}/none.csv", "validation.mixtures=none.jsonl"]
+    with pytest.raises(ConfigError, match="PESQ is defined at 8000 and 16000 Hz, and the model runs at 22050 Hz"):
+        train("separation", lists, tmp_path / "run", *more)
+    with pytest.raises(DataError):
+        train("separation", lists, tmp_path / "run", *more, "model.sample_rate=16000")
+
+
 def test_a_training_starts_from_a_model_or_a_checkpoint(unbroken, lists, tmp_path) -> None:
     """The weights of the file are those of the best epoch's running mean; the last checkpoint has those of the last epoch."""
     task, output, _ = unbroken
@@ -250,6 +286,10 @@ def test_ready_made_mixtures_train_and_validate(lists, tmp_path) -> None:
     result = fit(recipe)
     assert (result.speakers, result.utterances) == (0, 2)
     assert list(load(result.model, kind="separation", device="cpu").card["validation"]) == ["r"]
+    (tmp_path / "o.csv").write_text((tmp_path / "r.csv").read_text().replace("mix_1", "s1_0"))
+    other = recipe["data"] | {"mixtures": f"{tmp_path}/o.csv"}
+    with pytest.raises(ConfigError, match=r"this run began with data\.mixtures: 6 files"):
+        fit(recipe | {"data": other, "trainer": recipe["trainer"] | {"resume": True}})
     with pytest.raises(DataError, match="3 of its files are trained on") as caught:
         fit(recipe | {"where": None, "output": f"{tmp_path}/other"})
     assert caught.value.code == "E_OVERLAP"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 pytest.importorskip("lightning")
 
 from voxid import registry
 from voxid.errors import ConfigError, DataError
+from voxid.training.batches import Batches
 from voxid.training.mixture_corpus import MixtureCorpus, mixture_corpus
 from voxid.training.ready_corpus import check_ready, ready_corpus
 
@@ -98,6 +102,34 @@ def test_noise_is_a_folder_or_several_places(folder) -> None:
     assert not corpus_of(folder, noise=None).dataset.draw(0).noise.any()
 
 
+def test_noise_and_rooms_of_which_nothing_is_left_are_refused(folder) -> None:
+    silent = {"noise_where": {"split": "dev"}}
+    with pytest.raises(DataError, match=r"data\.noise: no recording in .*noise\.csv") as caught:
+        corpus_of(folder, **silent)
+    assert caught.value.code == "E_AUDIO"
+    assert not corpus_of(folder, noise_prob=0.0, **silent).dataset.draw(0).noise.any()
+    soundfile.write(folder / "room.wav", np.zeros(300), RATE)
+    with pytest.raises(DataError, match=r"data\.responses: no recording in .*room\.csv") as caught:
+        corpus_of(folder, responses=f"{folder}/room.csv", reverb_prob=0.5)
+    assert caught.value.code == "E_AUDIO"
+
+
+def test_a_silent_response_is_left_out_and_named(folder, caplog) -> None:
+    soundfile.write(folder / "dead.wav", np.zeros(300), RATE)
+    (folder / "both.csv").write_text("path,duration\nroom.wav,0.02\ndead.wav,0.02\n")
+    one, two = (corpus_of(folder, responses=f"{folder}/{name}.csv", reverb_prob=1.0) for name in ("room", "both"))
+    assert "dead.wav: a silent impulse response" in caplog.text
+    np.testing.assert_array_equal(one.dataset.draw(3).mixture, two.dataset.draw(3).mixture)
+
+
+def test_where_a_corpus_comes_from_is_told_by_its_files_and_not_by_its_place(folder) -> None:
+    origin = corpus_of(folder).origin
+    shutil.copytree(folder, folder.parent / "moved")
+    assert corpus_of(folder.parent / "moved").origin == origin
+    assert corpus_of(folder, noise=f"{folder}/noise").origin["data.noise"] != origin["data.noise"]
+    assert corpus_of(folder, responses=f"{folder}/room.csv", reverb_prob=0.5).origin["data.responses"] != origin["data.responses"]
+
+
 def test_speakers_of_several_manifests_are_told_apart(folder) -> None:
     (folder / "n.csv").write_text("path,speaker,duration\n0.wav,s0,1\n")
     both = {"cache": f"{folder}/cache", "num_sources": 2, "noise": None}
@@ -165,6 +197,29 @@ def test_ready_mixtures_come_once_in_each_pass_and_pieces_are_cut_where_they_lik
     assert len({tuple(order) for order in orders}) > 1
     assert len(set(starts)) > 8
     assert max(starts) <= 8000
+
+
+def test_files_that_are_missing_are_told_before_the_training(ready) -> None:
+    for number in range(4):
+        (ready.parent / f"s2{number}.wav").unlink()
+    for number in range(2):
+        (ready.parent / f"s1{number}.wav").unlink()
+    with pytest.raises(DataError, match=r"6 of 14 files are not there, (\S+\.wav, ){4}\S+\.wav; .*root=DIR") as caught:
+        ready_corpus(str(ready), num_sources=2)
+    assert caught.value.code == "E_NOT_FILE"
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_a_process_that_loads_comes_whole(ready, workers: int) -> None:
+    corpus = ready_corpus(str(ready), num_sources=2, seconds=0.25, batch_size=5, batches=1, workers=workers)
+    (ready.parent / "mix3.wav").write_bytes(b"nothing to hear")
+    batches = Batches(corpus, 0, 1, 0)
+    batches.trainer = SimpleNamespace(global_rank=0, world_size=1, strategy=SimpleNamespace(root_device=torch.device("cpu")))
+    with pytest.raises(DataError) as caught:
+        [batches.on_before_batch_transfer(batch, 0) for batch in batches.train_dataloader()]
+    assert str(caught.value).startswith(f"{ready}:5: ")
+    assert "\n" not in str(caught.value)
+    assert caught.value.code == "E_NOT_AUDIO"
 
 
 def test_a_number_decides_whoever_asks(ready) -> None:

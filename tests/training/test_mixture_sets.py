@@ -117,3 +117,32 @@ def test_noise_that_is_trained_on_is_told(folder, caplog) -> None:
         assert not caplog.text
         tell_shared_noise([f"{folder}/n.wav"], found.name, found.noises)
     assert "enh: 1 of its recordings of noise are trained on" in caplog.text
+
+
+def test_speakers_of_recipes_that_ready_mixtures_train_on_are_refused(folder) -> None:
+    """Who speaks in a recipe is told by manifest.csv in the root of the list."""
+    sets = validation_mixtures(f"{folder}/sep.jsonl", num_sources=2)
+    refuse_files([f"{folder}/n.wav"], ["ben"], sets)
+    (folder / "manifest.csv").write_text("path,speaker,duration\na.wav,ann,1\nb.wav,ben,1\nn.wav,carl,1\n")
+    with pytest.raises(DataError, match=r"sep: 1 of its speakers are trained on, e\.g\. ben") as caught:
+        refuse_files([f"{folder}/n.wav"], ["ben", "dora"], sets)
+    assert caught.value.code == "E_OVERLAP"
+    refuse_files([f"{folder}/n.wav"], ["carl"], sets)  # none of its recordings are his
+
+
+def test_noise_of_ready_mixtures_is_known_and_need_not_be_there(folder, caplog) -> None:
+    rows = ["mix.wav,a.wav,b.wav,n.wav,1,dev", "mix.wav,a.wav,b.wav,gone.wav,1,test", "a.wav,a.wav,,,1,dev"]
+    (folder / "noisy.csv").write_text("\n".join(["mixture,s1,s2,noise,duration_s,split", *rows]) + "\n")
+    (found,) = validation_mixtures(f"{folder}/noisy.csv", where={"split": "dev"}, num_sources=2)
+    assert found.noises == [folder / "n.wav"]
+    tell_shared_noise([f"{folder}/n.wav"], found.name, found.noises)
+    assert "noisy: 1 of its recordings of noise are trained on" in caplog.text
+    (found,) = validation_mixtures(f"{folder}/noisy.csv", where={"split": "test"}, num_sources=2)
+    assert found.noises == [folder / "gone.wav"]
+
+
+def test_rows_that_recipes_do_not_have_are_told(folder, caplog) -> None:
+    validation_mixtures(f"{folder}/sep.jsonl", num_sources=2)
+    assert not caplog.text
+    validation_mixtures(f"{folder}/sep.jsonl", where={"split": "dev"}, num_sources=2)
+    assert "sep: a list of recipes has no columns, validation.where takes nothing out of it" in caplog.text

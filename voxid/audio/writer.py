@@ -80,7 +80,8 @@ def open_writer(
     """
     name, (kind, usual) = os.fsdecode(path), check_format(path)
     target = Path(os.path.realpath(name))  # through a link, not over it
-    if target.exists() and not target.is_file():
+    # Not Path.exists(): it raises on a name that is too long.
+    if os.path.exists(target) and not os.path.isfile(target):  # noqa: PTH110, PTH113
         raise refusal(name, "not written: what has this name is not a regular file", "E_NOT_FILE")
     try:
         with replacing(target, AudioError) as draft, draft.open("w+b") as file:
@@ -96,14 +97,18 @@ def open_writer(
         raise AudioError(printable(str(error)), error.code) from error
 
 
-def check_format(path: str | bytes | os.PathLike[Any]) -> tuple[str, str]:
-    """libsndfile's format of a file to be written, and the usual codec; raises E_UNSUPPORTED for another suffix."""
+def check_format(path: str | bytes | os.PathLike[Any], subtype: str | None = None) -> tuple[str, str]:
+    """libsndfile's format of a file to be written, and the usual codec; raises E_UNSUPPORTED for another suffix or `subtype`."""
     name = os.fsdecode(path)
     suffix = Path(name).suffix.lower()
     if suffix not in FORMATS:
         what = suffix or "a file without a suffix"
         raise refusal(name, f"cannot write {what}; accepted: {', '.join(FORMATS)}", "E_UNSUPPORTED")
-    return FORMATS[suffix]
+    kind, usual = FORMATS[suffix]
+    if subtype is not None and not soundfile.check_format(kind, subtype.upper()):
+        known = ", ".join(soundfile.available_subtypes(kind))
+        raise refusal(name, f"{kind} has no codec {subtype}; accepted: {known}", "E_UNSUPPORTED")
+    return kind, usual
 
 
 class Writer:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from cyclopts import Parameter
 
 from voxid.cli.apps import Imports, Json, app
-from voxid.cli.output import ready, show
-from voxid.errors import ConfigError
+from voxid.cli.output import mute, ready, show
+from voxid.errors import ConfigError, VoxidError
 
 OptionalOutput = Annotated[str | None, Parameter(name=["--output", "-o"])]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -38,7 +39,7 @@ def enhance(
     on_error: OnError = "raise",
     stream: Flag = False,
     rate: int | None = None,
-    pcm: Pcm = "s16le",
+    pcm: Pcm | None = None,
     device: str = "auto",
     imports: Imports = False,
     json: Json = False,
@@ -61,14 +62,14 @@ def enhance(
         on_error: raise stops at a recording that cannot be used, skip leaves it out and names it.
         stream: Bare samples from standard input to standard output, one channel, little-endian; the model must be causal.
         rate: Of the stream in Hz; the model's by default.
-        pcm: Samples of the stream: s16le or f32le.
+        pcm: Samples of the stream: s16le, the default, or f32le.
         device: auto, cpu, cuda ...
     """
     ready()
+    _check_options(enhance, locals(), "wet", "max_attenuation")
     common: dict[str, Any] = {"model": model, "device": device, "imports": imports}
     if stream:
-        _check_stream(recordings, output, {"--below-snr": below_snr})
-        _stream("enhancement", rate=rate, pcm=pcm, wet=wet, max_attenuation=max_attenuation, **common)
+        _stream("enhancement", rate=rate, pcm=pcm or "s16le", wet=wet, max_attenuation=max_attenuation, **common)
         return
     options = common | {"window": window, "overlap": overlap, "channel": _channel(channel), "subtype": subtype}
     options |= {"wet": wet, "max_attenuation": max_attenuation, "below_snr": below_snr}
@@ -104,7 +105,7 @@ def separate(
     on_error: OnError = "raise",
     stream: Flag = False,
     rate: int | None = None,
-    pcm: Pcm = "s16le",
+    pcm: Pcm | None = None,
     device: str = "auto",
     imports: Imports = False,
     json: Json = False,
@@ -129,14 +130,14 @@ def separate(
         stream: Bare samples from standard input to standard output, little-endian; the voices come out interleaved, like
             channels. The model must be causal.
         rate: Of the stream in Hz; the model's by default.
-        pcm: Samples of the stream: s16le or f32le.
+        pcm: Samples of the stream: s16le, the default, or f32le.
         device: auto, cpu, cuda ...
     """
     ready()
+    _check_options(separate, locals())
     common: dict[str, Any] = {"model": model, "device": device, "imports": imports}
     if stream:
-        _check_stream(recordings, output, {"--num-sources": num_sources, "--speaker-model": speaker_model})
-        _stream("separation", rate=rate, pcm=pcm, **common)
+        _stream("separation", rate=rate, pcm=pcm or "s16le", **common)
         return
     if not recordings:
         raise ConfigError("separate takes recordings; or --stream")
@@ -165,17 +166,44 @@ def _channel(word: str) -> int | str:
     return int(word) if word.isdecimal() else word
 
 
-def _check_stream(recordings: Sequence[str] | None, output: str | None, others: dict[str, object]) -> None:
-    given = [name for name, value in {"recordings": recordings, "--output": output, **others}.items() if value is not None]
-    if given:
-        raise ConfigError(f"--stream goes from standard input to standard output and does not take {', '.join(given)}")
+def _check_options(verb: Callable[..., None], given: dict[str, Any], *streamed: str) -> None:
+    """Refuse what would be ignored: the options of streams without --stream; with it all others, but those `streamed`."""
+    of_streams = ("rate", "pcm")
+    apart = ("stream", "model", "device", "imports", *of_streams, *streamed)
+    defaults = {name: parameter.default for name, parameter in inspect.signature(verb).parameters.items()}
+    looked_at = [name for name in defaults if name not in apart] if given["stream"] else of_streams
+    odd = ", ".join(_option(name, defaults[name]) for name in looked_at if given[name] != defaults[name])
+    if odd and given["stream"]:
+        raise ConfigError(f"--stream goes from standard input to standard output and does not take {odd}; leave it out")
+    if odd:
+        raise ConfigError(f"{odd}: of streams only; add --stream or leave it out")
+
+
+def _option(name: str, default: object) -> str:
+    if name == "recordings":
+        return name
+    return f"--{'no-' if default is True else ''}{name.replace('_', '-')}"
 
 
 def _stream(kind: Literal["enhancement", "separation"], **options: Any) -> None:
     import logging
 
+    source, sink = _standard_streams()
     from voxid.pipelines.stream_pcm import stream_pcm as run
 
-    done = run(sys.stdin.buffer, sys.stdout.buffer, kind=kind, **options)
+    try:
+        done = run(source, sink, kind=kind, **options)
+    except VoxidError as error:
+        if error.code in ("E_DISK_FULL", "E_WRITE"):
+            mute()
+        raise
     if done.clipped:
         logging.getLogger("voxid").warning("clipped: %d samples; --pcm f32le keeps them", done.clipped)
+
+
+def _standard_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Standard input and output; Python has None for one that the shell has closed."""
+    for name, stream in {"input": sys.stdin, "output": sys.stdout}.items():
+        if stream is None:
+            raise VoxidError(f"standard {name} is closed; --stream needs it open: a pipe or a file", "E_CLOSED")
+    return sys.stdin.buffer, sys.stdout.buffer

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,16 +12,16 @@ from typing import Any, Literal
 from torch import nn
 from tqdm import tqdm
 
+from voxid.audio.source import printable
 from voxid.audio.writer import check_format
 from voxid.data.scan import scan
 from voxid.errors import AudioError, ConfigError, DataError
+from voxid.pipelines.delivery import make_folder, spare
 from voxid.pipelines.embed import ready
 from voxid.pipelines.enhance import Mix, enhance
 from voxid.pipelines.separate import separate, source_files
 from voxid.pipelines.waveform_net import WaveformNet
 
-# Troubles of the place that is written to: no other recording would fare better.
-_FATAL = ("E_DISK_FULL", "E_WRITE")
 FEW = 8  # files that a summary names
 
 
@@ -60,7 +60,8 @@ class CleanedFiles:
             lines.append(f"clipped: {self.clipped} samples; --subtype FLOAT keeps them")
         kinds = Counter(remark for remarks in self.warnings.values() for remark in remarks)
         lines += [f"{remark} ({count} recordings)" for remark, count in kinds.items()]
-        return "\n".join([*lines, *(f"left out: {reason}" for reason in self.failed.values())])
+        lines += [f"left out: {reason}" for reason in self.failed.values()]
+        return "\n".join(printable(line) for line in lines)
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,12 @@ def enhance_files(
 
     Raises:
         AudioError: A recording that cannot be read, or a file that cannot be written.
-        ConfigError: Two recordings that would become one file, or values out of their range.
+        ConfigError: Two recordings that would become one file, an output that would overwrite a recording, or values out of
+            their range.
+        DataError: With "skip": none of the recordings can be used.
     """
     Mix(**{name: options[name] for name in ("wet", "max_attenuation", "below_snr") if name in options})
-    jobs = jobs_of(recordings, Path(output), suffix, lambda target: (target,))
+    jobs = jobs_of(recordings, Path(output), suffix, lambda target: (target,), options.get("subtype"))
     net = WaveformNet(model, "enhancement", device=device, imports=imports)
 
     def run(job: Job, bar: bool) -> Any:
@@ -143,13 +146,15 @@ def separate_files(
         options: Others of `separate`.
 
     Raises:
-        AudioError, ConfigError: As in `enhance_files`.
+        AudioError, ConfigError, DataError: As in `enhance_files`.
     """
     net = WaveformNet(model, "separation", device=device, imports=imports)
     count = int(net.net.num_sources)
-    jobs = jobs_of(
-        recordings, Path(output), suffix, lambda target: tuple(Path(file) for file in source_files(target, target, count))
-    )
+
+    def files(target: Path) -> tuple[Path, ...]:
+        return tuple(Path(file) for file in source_files(target, target, count))
+
+    jobs = jobs_of(recordings, Path(output), suffix, files, options.get("subtype"))
     voices = ready(speaker_model, device) if options.get("tracking", True) else None
 
     def run(job: Job, bar: bool) -> Any:
@@ -158,25 +163,48 @@ def separate_files(
     return _each(jobs, run, Path(output), net.name, overwrite, on_error, progress)
 
 
-def jobs_of(recordings: Iterable[str | Path], output: Path, suffix: str, files: Callable[[Path], tuple[Path, ...]]) -> list[Job]:
-    """What is to be done; `files` gives those that come of a target.
+def jobs_of(
+    recordings: Iterable[str | Path],
+    output: Path,
+    suffix: str,
+    files: Callable[[Path], tuple[Path, ...]],
+    subtype: str | None = None,
+) -> list[Job]:
+    """What is to be done, each recording once; `files` gives those that come of a target.
 
     Raises:
-        ConfigError: No recordings; a folder that is its own output; two recordings that would become one file.
+        AudioError: A suffix or a codec that cannot be written.
+        ConfigError: No recordings; a folder that is its own output; two recordings that would become one file; an output that
+            would overwrite a recording.
     """
-    check_format(f"a{suffix}")
-    found: list[Job] = []
-    owner: dict[Path, Path] = {}
-    for source, inside in _sources(recordings, output):
-        target = (output / inside).with_suffix(suffix)
-        job = Job(source, target, files(target))
-        for file in job.files:
-            if (other := owner.setdefault(file, source)) != source:
-                raise ConfigError(f"{other} and {source} would both become {file}; rename one, or take two output folders")
-        found.append(job)
+    check_format(f"a{suffix}", subtype)
+    found = [Job(source, target, files(target)) for source, target in _targets(recordings, output, suffix)]
     if not found:
         raise ConfigError("no recording: name recordings, or folders that hold some")
+    spare([job.source for job in found], [file for job in found for file in job.files])
+    owner: dict[str, Path] = {}
+    for job in found:
+        for file in job.files:
+            if (other := owner.setdefault(os.path.realpath(file), job.source)) != job.source:
+                both = f"{other} and {job.source} would both become {file}; rename one, or take two output folders"
+                raise ConfigError(printable(both))
     return found
+
+
+def _targets(recordings: Iterable[str | Path], output: Path, suffix: str) -> Iterator[tuple[Path, Path]]:
+    """Recordings and their targets; ``x.mp3`` beside ``x.wav`` becomes ``x.mp3.wav``, for ``x.wav`` would be either's."""
+    once: dict[str, tuple[Path, Path]] = {}
+    for source, inside in _sources(recordings, output):
+        once.setdefault(os.path.realpath(source), (source, inside))
+    names: dict[Path, list[str]] = defaultdict(list)
+    for _, inside in once.values():
+        names[inside.with_suffix(suffix)].append(inside.name)
+    for source, inside in once.values():
+        target = inside.with_suffix(suffix)
+        # Equal names, of two folders, would be equal with their suffixes too.
+        if len(names[target]) == len(set(names[target])) > 1:
+            target = inside.with_name(inside.name + suffix)
+        yield source, output / target
 
 
 def _sources(recordings: Iterable[str | Path], output: Path) -> Iterable[tuple[Path, Path]]:
@@ -189,9 +217,12 @@ def _sources(recordings: Iterable[str | Path], output: Path) -> Iterable[tuple[P
             continue
         folder = Path(os.path.realpath(path))
         if folder == own:
-            raise ConfigError(f"{path}: the output folder is the folder of the recordings; choose another with --output")
+            raise ConfigError(
+                printable(f"{path}: the output folder is the folder of the recordings; choose another with --output")
+            )
+        inside = own.is_relative_to(folder)  # else all recordings of a folder below the output folder would be left out
         for name in scan(path):
-            if not (folder / name).is_relative_to(own):
+            if not (inside and (folder / name).is_relative_to(own)):
                 yield path / name, Path(name)
 
 
@@ -206,12 +237,15 @@ def _each(
     alone = len(todo) == 1
     for job in tqdm(todo, unit="file", disable=None if progress and not alone else True):
         try:
-            _make_folder(job.target.parent)
+            make_folder(job.target.parent)
             done[str(job.source)] = run(job, progress and alone)
         except AudioError as error:
-            if on_error == "raise" or error.code in _FATAL:
+            if on_error == "raise" or _fatal(error, job.target.parent):
                 raise
             failed[str(job.source)] = str(error)
+    if failed and len(failed) == len(jobs):
+        first = printable(next(iter(failed.values())))
+        raise DataError(f"none of {len(jobs)} recordings can be used, the first: {first}", "E_AUDIO")
     return CleanedFiles(
         output=str(output),
         num_recordings=len(done),
@@ -225,9 +259,6 @@ def _each(
     )
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{folder}: no folder can be made there ({reason}); choose another place", "E_WRITE") from error
+def _fatal(error: AudioError, folder: Path) -> bool:
+    """Whether no other recording would fare better: the disk is full, or the folder takes no file."""
+    return error.code == "E_DISK_FULL" or (error.code == "E_WRITE" and not os.access(folder, os.W_OK | os.X_OK))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from voxid.audio.io import Reader, open_writer
+from voxid.audio.source import printable
+from voxid.errors import ConfigError, DataError
 
 BLOCK_SECONDS = 2.0
 
@@ -41,6 +44,28 @@ def deliver(
             for place, writer in enumerate(writers):
                 writer.write(block[place * channels : (place + 1) * channels])
     return None, sum(writer.clipped for writer in writers)
+
+
+def spare(sources: Iterable[object], outputs: Iterable[str | Path]) -> None:
+    """Refuse to write over a recording that is to be read, by whatever name or link; what is no path cannot be written over.
+
+    Raises:
+        ConfigError: An output that is one of the sources.
+    """
+    names = [os.fsdecode(source) for source in sources if isinstance(source, str | bytes | os.PathLike)]
+    real = {os.path.realpath(name): name for name in names}
+    for output in outputs:
+        if (source := real.get(os.path.realpath(output))) is not None:
+            raise ConfigError(printable(f"{output}: this output would overwrite the recording {source}; name another output"))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, where it is not there; raises DataError (``E_WRITE``) where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = printable(f"{folder}: no folder can be made there ({error.strerror or error}); choose another place")
+        raise DataError(reason, "E_WRITE") from error
 
 
 def band_remark(rate: int, net_rate: int, way_out: str) -> tuple[str, ...]:

@@ -13,9 +13,10 @@ from torch import nn
 from voxid.audio import io
 from voxid.audio.io import AudioLike, Channel
 from voxid.audio.snr import snr
+from voxid.audio.source import printable
 from voxid.audio.writer import check_format
 from voxid.errors import ConfigError
-from voxid.pipelines.delivery import BLOCK_SECONDS, band_remark, deliver, heard
+from voxid.pipelines.delivery import BLOCK_SECONDS, band_remark, deliver, heard, spare
 from voxid.pipelines.waveform_net import WaveformNet, resampled, resampled_back
 from voxid.pipelines.windows import sizes, windowed
 
@@ -58,7 +59,7 @@ class Enhanced:
             lines.append(f"windows that were enhanced: {self.share:.0%}")
         if self.clipped:
             lines.append(f"clipped: {self.clipped} samples; --subtype FLOAT keeps them")
-        return "\n".join([*lines, *self.warnings])
+        return "\n".join(printable(line) for line in (*lines, *self.warnings))
 
 
 def enhance(
@@ -84,8 +85,8 @@ def enhance(
 
     Args:
         audio: A path, a binary file object, or a pair (waveform, rate).
-        output: The file to write; its suffix chooses the format (.wav .flac .ogg .opus .mp3 .aiff). None = the result holds the
-            waveform.
+        output: The file to write, another than the recording; its suffix chooses the format (.wav .flac .ogg .opus .mp3 .aiff).
+            None = the result holds the waveform.
         model: A name, a file, a loaded model, or None for the bundled one.
         device, imports: As in `voxid.load`.
         window: Seconds that the net hears at a time; what is shorter it hears whole.
@@ -100,7 +101,7 @@ def enhance(
     Raises:
         AudioError: A recording that cannot be read, or a file that cannot be written.
         ModelError: A model that cannot be loaded, or is no enhancer.
-        ConfigError: A value out of its range.
+        ConfigError: A value out of its range, or an output that would overwrite the recording.
 
     Example:
         >>> from voxid.models.enhancement.phasen import Phasen
@@ -111,7 +112,8 @@ def enhance(
     """
     mix = Mix(wet, max_attenuation, below_snr)
     if output is not None:
-        check_format(output)
+        check_format(output, subtype)
+        spare([audio], [output])
     net = WaveformNet(model, "enhancement", device=device, imports=imports)
     with io.stream(audio, sample_rate=None, channel="all" if channel is None else channel, block_seconds=BLOCK_SECONDS) as reader:
         channels = reader.facts.channels if reader.channel == "all" else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ from torch import nn
 
 from voxid.audio import io
 from voxid.audio.io import AudioLike, Channel
-from voxid.audio.writer import check_format
+from voxid.audio.source import printable
+from voxid.audio.writer import FORMATS, check_format
+from voxid.data.scan import SUFFIXES
 from voxid.errors import ConfigError
-from voxid.pipelines.delivery import BLOCK_SECONDS, band_remark, deliver, heard
+from voxid.pipelines.delivery import BLOCK_SECONDS, band_remark, deliver, heard, make_folder, spare
 from voxid.pipelines.embed import embed, ready
 from voxid.pipelines.source_levels import SourceLevels
 from voxid.pipelines.source_order import SourceTracker
@@ -67,7 +70,7 @@ class Separated:
             lines.append(f"order of the sources from window to window: {told}")
         if self.clipped:
             lines.append(f"clipped: {self.clipped} samples; --subtype FLOAT keeps them")
-        return "\n".join([*lines, *self.warnings])
+        return "\n".join(printable(line) for line in (*lines, *self.warnings))
 
 
 def separate(
@@ -113,7 +116,8 @@ def separate(
     Raises:
         AudioError: A recording that cannot be read, or a file that cannot be written.
         ModelError: A model that cannot be loaded, or is no separator.
-        ConfigError: A value out of its range.
+        ConfigError: A value out of its range, or an output that would overwrite the recording.
+        DataError: A folder that cannot be made.
 
     Example:
         >>> from voxid.models.separation.sudormrf import SuDoRMRF
@@ -129,9 +133,12 @@ def separate(
     net = WaveformNet(model, "separation", device=device, imports=imports)
     num = check_sources(net, num_sources)
     outputs = () if output is None else source_files(audio, output, num)
+    if outputs:
+        check_format(outputs[0], subtype)
+        spare([audio], outputs)
     with io.stream(audio, sample_rate=None, channel=channel, block_seconds=BLOCK_SECONDS) as reader:
         if outputs and Path(outputs[0]).parent == Path(str(output)):
-            Path(str(output)).mkdir(parents=True, exist_ok=True)
+            make_folder(Path(str(output)))
         size, shared, grain = sizes(window, overlap, reader.rate, net.rate)
         tracker = SourceTracker(num, net.rate, voices(speaker_model, net.rate, device)) if tracking else None
         splitter = Splitter(net, num, reader.rate, tracker, SourceLevels(num) if rescale else None)
@@ -188,14 +195,15 @@ def source_files(audio: AudioLike, output: str | Path, num_sources: int) -> tupl
 
     Raises:
         AudioError: ``E_UNSUPPORTED``, a suffix that cannot be written.
-        ConfigError: A folder for a recording without a name.
+        ConfigError: A folder for a recording without a name; what has no suffix of audio is a folder.
 
     Example:
         >>> source_files("meeting.m4a", "a.flac", 2)
         ('a_1.flac', 'a_2.flac')
     """
     pattern = Path(output)
-    if not pattern.suffix or pattern.is_dir():
+    suffix = pattern.suffix.lower()  # of a folder voices.v2 it is no format; that of a.m4a is one, which cannot be written
+    if suffix not in {*FORMATS, *SUFFIXES} or os.path.isdir(pattern):  # noqa: PTH112 - Path.is_dir() raises on a long name
         if not isinstance(audio, str | Path):
             raise ConfigError(f"{output}: a folder, and the recording has no name to call its sources by; name a file: out.wav")
         pattern = pattern / f"{Path(audio).stem}.wav"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 import soxr
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from voxid.audio.reader import check_rate
 from voxid.audio.source import refusal
@@ -67,8 +68,10 @@ def stream_pcm(
         device, imports: As in `voxid.load`.
 
     Raises:
-        ModelError: ``E_STREAM``, a model that hears the whole recording; or one that cannot be loaded.
-        AudioError: ``E_NONFINITE``, NaN or infinity in the stream.
+        ModelError: ``E_STREAM``, a model that hears the whole recording; ``E_NOT_FINITE``, one that answers with NaN or
+            infinity; or one that cannot be loaded.
+        AudioError: ``E_NONFINITE``, NaN or infinity in the stream; ``E_DISK_FULL`` or ``E_WRITE``, a sink that takes no more.
+        BrokenPipeError: Nobody reads the sink any longer.
         ConfigError: A value out of its range.
     """
     if pcm not in PCM:
@@ -92,7 +95,7 @@ class Pipe:
     def __init__(self, net: WaveformNet, rate: int, share: float = 1.0) -> None:
         check_rate(rate)
         self.num_sources = int(getattr(net.net, "num_sources", 1))
-        self._stream = _stream_of(net)
+        self._stream, self._name = _stream_of(net), net.name
         self._rate, self._net_rate, self._share = rate, net.rate, share
         same = rate == net.rate
         self._into = None if same else soxr.ResampleStream(rate, net.rate, 1, "float32")
@@ -101,19 +104,27 @@ class Pipe:
         self.heard = self.given = 0
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows [S, k] that `samples` [n] complete, perhaps none."""
+        """Rows [S, k] that `samples` [n] complete, perhaps none.
+
+        Raises:
+            ModelError: ``E_NOT_FINITE``, a net that answers with NaN or infinity.
+        """
         self.heard += len(samples)
         self._dry = np.concatenate([self._dry, samples])
         return self._mixed(self._come_back(self._run(self._go_into(samples, last=False)), last=False))
 
     def flush(self) -> NDArray[np.float32]:
-        """The rest: after it, as many samples were given as were heard."""
+        """The rest: after it, as many samples were given as were heard.
+
+        Raises:
+            ModelError: As of `push`.
+        """
         if not self.heard:
             return np.empty((self.num_sources, 0), np.float32)
         whole = self.heard * self._net_rate % self._rate == 0
         lacking = np.zeros(0 if whole else math.ceil(self._rate / self._net_rate), np.float32)
         rows = self._run(self._go_into(lacking, last=True))
-        rest = np.atleast_2d(self._stream.flush().float().cpu().numpy())
+        rest = self._rows(self._stream.flush())
         rows = self._come_back(np.concatenate([rows, rest], axis=1), last=True)
         short = max(0, self.heard - self.given - rows.shape[1])
         return self._mixed(np.pad(rows, ((0, 0), (0, short))))
@@ -122,7 +133,15 @@ class Pipe:
         return samples if self._into is None else self._into.resample_chunk(samples, last=last)
 
     def _run(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.atleast_2d(self._stream.push(torch.from_numpy(samples)).float().cpu().numpy())
+        return self._rows(self._stream.push(torch.from_numpy(samples)))
+
+    def _rows(self, answer: Tensor) -> NDArray[np.float32]:
+        rows = np.atleast_2d(answer.float().cpu().numpy())
+        if not np.isfinite(rows).all():
+            raise ModelError(
+                f"{self._name} answers with NaN or infinity: its training has failed; take another model", "E_NOT_FINITE"
+            )
+        return rows
 
     def _come_back(self, rows: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
         if self._back is None:
@@ -171,8 +190,14 @@ def _write(sink: BinaryIO, rows: NDArray[np.float32], kind: np.dtype) -> int:
     if kind.kind == "i":
         clipped = int((np.abs(frames) > 1).sum())
         frames = np.clip(np.round(frames * 2.0**15), -(2**15), 2**15 - 1)
-    sink.write(np.ascontiguousarray(frames.astype(kind)).tobytes())
-    sink.flush()
+    try:
+        sink.write(np.ascontiguousarray(frames.astype(kind)).tobytes())
+        sink.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        code = "E_DISK_FULL" if error.errno == errno.ENOSPC else "E_WRITE"
+        raise refusal(NAME, f"the output cannot be written to ({error.strerror or error})", code) from error
     return clipped
 
 

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import lightning
 from torch.utils.data import DataLoader, Dataset
 
+from voxid.errors import VoxidError
+
 
 class Draws(Protocol):
     """The draws of a process, batch by batch."""
@@ -73,6 +75,12 @@ class Batches(lightning.LightningDataModule):
             # Pinned pages travel to a GPU while it computes.
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Raise the error that a process which loads has met, in place of a batch."""
+        if isinstance(batch, VoxidError):
+            raise batch
+        return batch
 
     def val_dataloader(self) -> DataLoader[int] | list[object]:
         """One number a trial list."""

@@ -33,6 +33,7 @@ from voxid.training.waveforms import FIGURES, WaveformTask, signal_loss
 
 log = logging.getLogger("voxid")
 MODELS, SOURCES = "it is that of the model", "it is model.num_sources"
+PESQ_RATES = (8000, 16000)
 GIVEN = {
     "data": {
         "manifest": TOP,
@@ -71,11 +72,14 @@ def fit_mixtures(
     every, figure, measure_pesq, lists = registry.call(_validation, validation or {}, "validation")
     validates = bool(listed(lists["mixtures"]))
     need_lists(schedule, settings, listed(lists["mixtures"]), "validation.mixtures")
-    folder, fixed = Path(output), fixed_part(recipe)
+    folder, fixed = Path(output), fixed_part(recipe) | ({"validation.figure": figure.name} if validates else {})
     loop, last, behind = begin(folder, settings, fixed, every, validates, figure)
     lightning.seed_everything(seed, verbose=False)
     net = _net(recipe, settings)
+    if measure_pesq and validates:
+        _check_rate(net.sample_rate)
     corpus, sets = _heard(recipe, net, lists)
+    origin = dict(corpus.origin) | {"processes": loop.trainer.world_size}
     waveform_task = WaveformTask(
         net,
         loss,
@@ -89,11 +93,11 @@ def fit_mixtures(
         seed=seed,
         compile=settings.compile,
         init=init,
-        notes={"fixed": fixed, "utterances": corpus.recordings},
+        notes={"fixed": fixed, "utterances": corpus.recordings, "origin": origin},
     )
     if last is not None:
         shapes = {name: value.shape for name, value in waveform_task.state_dict().items()}
-        check_same(last, corpus.speakers, shapes, corpus.recordings)
+        check_same(last, corpus.speakers, shapes, corpus.recordings, origin)
     open_folder(folder)  # here all is checked, and the first file written
     write_recipe(recipe, folder)
     log.info("%d recordings, %d speakers", corpus.recordings, len(corpus.speakers))
@@ -118,6 +122,15 @@ def _validation(
     if measured and mixtures:
         need("pesq", extra="signal")
     return every, FIGURES[figure], measured, {"mixtures": mixtures, "root": root, "where": where}
+
+
+def _check_rate(sample_rate: int) -> None:
+    """Raise `ConfigError` for a rate that PESQ is not defined at."""
+    if sample_rate not in PESQ_RATES:
+        raise ConfigError(
+            f"validation: PESQ is defined at 8000 and 16000 Hz, and the model runs at {sample_rate} Hz; take validation.pesq and "
+            "figure=pesq out, or train at one of them"
+        )
 
 
 def _net(recipe: Mapping[str, Any], settings: Settings) -> Any:

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from voxid.data.mixer import Mixer, sounds
 from voxid.data.mixtures import Rendered
 from voxid.data.pcm_cache import PCMCache
 from voxid.data.scan import scan
-from voxid.errors import ConfigError, DataError
+from voxid.errors import ConfigError, DataError, VoxidError
 from voxid.training.corpus import cache_folder
 from voxid.training.mixing import Mixing, Numbers
+from voxid.training.origin import digest
 from voxid.training.rows import Paths, joined, listed, read_each
 from voxid.training.sound import Decoded
 
 log = logging.getLogger("voxid")
 
 
-class MixtureDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Answers a batch of numbers with its mixtures [B, T] and their sources [B, S, T].
+class MixtureDataset(Dataset[Any]):
+    """Answers a batch of numbers with its mixtures [B, T] and their sources [B, S, T]; in a process that loads, or the error.
 
     Args:
         draw: The mixture of a number: the same one at each call, all of one length.
@@ -36,8 +37,13 @@ class MixtureDataset(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, draw: Callable[[int], Rendered]) -> None:
         self.draw = draw
 
-    def __getitem__(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        items = [self.draw(number) for number in numbers]
+    def __getitem__(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor] | VoxidError:
+        try:
+            items = [self.draw(number) for number in numbers]
+        except VoxidError as error:
+            if get_worker_info() is None:
+                raise
+            return error  # an exception of another process would lose its code and its one line; `Batches` raises it
         mixture, sources = np.stack([item.mixture for item in items]), np.stack([item.sources for item in items])
         return torch.from_numpy(mixture), torch.from_numpy(sources)
 
@@ -53,6 +59,7 @@ class MixtureCorpus:
         prefix_speakers: Whether the number of the manifest stands before each speaker.
         noises: Paths of the noise.
         ready: Paths of ready-made mixtures and their sources.
+        origin: Key of the recipe -> which files it names: what a resumed training is compared with.
     """
 
     dataset: MixtureDataset
@@ -63,6 +70,7 @@ class MixtureCorpus:
     prefix_speakers: bool = False
     noises: Sequence[str] = ()
     ready: Sequence[str] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     def sampler(self, seed: int, epochs: int = 1, rank: int = 0, world_size: int = 1) -> Numbers:
         """Batches for one process; the seed is in the draws already."""
@@ -127,7 +135,8 @@ def mixture_corpus(
 
     Raises:
         ConfigError: A value out of range.
-        DataError: A malformed manifest, too few speakers, or too many broken recordings.
+        DataError: A malformed manifest, too few speakers, too many broken recordings, or (``E_AUDIO``) no noise or no impulse
+            response among those that are named that is more than silence.
     """
     mixing = Mixing(batch_size, batches, seconds, min_seconds, gain_db, noise_prob, noise_snr_db, reverb_prob)
     check_workers(workers)
@@ -137,9 +146,14 @@ def mixture_corpus(
     folder = cache_folder(cache)
     speech = _kept(PCMCache(rows.paths, folder, sample_rate=sample_rate), max(1, round(min_seconds * sample_rate)), "speech")
     who = [rows.speakers[recording.number] for recording in speech]
-    noise_paths = _paths(noise, noise_where)
+    noise_groups = _paths(noise, noise_where)
+    noise_paths = [path for group in noise_groups for path in group]
     noises = _kept(PCMCache(noise_paths, folder, sample_rate=sample_rate), 1, "noise") if noise_paths else []
-    rooms = [waveform for _, waveform in Decoded(max_hours, sample_rate, "data").read(responses, responses_where, None)]
+    store = Decoded(max_hours, sample_rate, "data")
+    room_groups = [_rooms(store, path, responses_where) for path in listed(responses)]
+    rooms = [waveform for group in room_groups for _, waveform in group]
+    _refuse_none("noise", listed(noise), noises, noise_prob)
+    _refuse_none("responses", listed(responses), rooms, reverb_prob)
     mixer = Mixer(
         list(zip(speech, who, strict=True)),
         voices=num_sources,
@@ -149,8 +163,13 @@ def mixture_corpus(
         seed=seed,
         **mixing.arguments(),  # type: ignore[arg-type] # checked by Mixer
     )
-    speakers = sorted(set(who))
-    return MixtureCorpus(MixtureDataset(mixer), mixing, speakers, len(speech), workers, prefix_speakers, noise_paths)
+    origin = {
+        "data.noise": digest(noise_groups if noise_prob else []),
+        "data.responses": digest([[name for name, _ in group] for group in room_groups] if reverb_prob else []),
+    }
+    return MixtureCorpus(
+        MixtureDataset(mixer), mixing, sorted(set(who)), len(speech), workers, prefix_speakers, noise_paths, origin=origin
+    )
 
 
 def check_workers(workers: int) -> None:
@@ -159,15 +178,36 @@ def check_workers(workers: int) -> None:
         raise ConfigError(f"data: workers must be 0 or more, got {workers}")
 
 
-def _paths(noise: Paths | None, where: Mapping[str, Any] | None) -> list[str]:
-    """Recordings of manifests and folders."""
-    found: list[str] = []
+def _rooms(store: Decoded, path: str, where: Mapping[str, Any] | None) -> list[tuple[str, np.ndarray]]:
+    """Impulse responses and their names, without those that are silent or no numbers."""
+    usable = []
+    for _, recording in store.recordings(path, where):
+        if recording.waveform.any() and np.isfinite(recording.waveform).all():
+            usable.append((recording.name, recording.waveform))
+        else:
+            log.warning("%s: a silent impulse response, or one with NaN or infinite samples, skipped", recording.name)
+    return usable
+
+
+def _refuse_none(key: str, named: Sequence[str], usable: Sequence[object], share: float) -> None:
+    """Raise `DataError` when none of the recordings that are to be mixed in is left: the training would go on without."""
+    if named and share and not usable:
+        raise DataError(
+            f"data.{key}: no recording in {', '.join(named)} that can be read and is more than silence; name others, or take "
+            f"data.{key} out",
+            "E_AUDIO",
+        )
+
+
+def _paths(noise: Paths | None, where: Mapping[str, Any] | None) -> list[list[str]]:
+    """Recordings of manifests and folders, those of each together."""
+    found: list[list[str]] = []
     for path in listed(noise):
         if Path(path).is_dir():
-            found += [str(Path(path) / name) for name in scan(Path(path))]
+            found.append([str(Path(path) / name) for name in scan(Path(path))])
         else:
-            found += read_each(path, None, where, speaker=None)[0].paths
-    if noise is not None and not found:
+            found.append(read_each(path, None, where, speaker=None)[0].paths)
+    if noise is not None and not any(found):
         raise DataError(f"data: no recording in {', '.join(listed(noise))}")
     return found
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from voxid.data.mixtures import Enhancement, Recipe, Rendered, read_mixtures, render
-from voxid.data.ready_mixtures import ReadyMixtures, is_ready, read_ready
+from voxid.data.ready_mixtures import NOISE, ReadyMixtures, is_ready, read_ready
+from voxid.data.table import numbered_rows
 from voxid.errors import ConfigError, DataError
 from voxid.training.rows import Paths, listed
 from voxid.training.validation import list_names
+
+log = logging.getLogger("voxid")
 
 
 class MixtureSet(Protocol):
@@ -69,12 +73,13 @@ class ReadySet:
         name: Of the list, for the log.
         mixtures: What `read_ready` gives.
         sample_rate: In Hz.
+        noises: Recordings of the noise; they are not read.
     """
 
-    def __init__(self, name: str, mixtures: ReadyMixtures, sample_rate: int) -> None:
+    def __init__(self, name: str, mixtures: ReadyMixtures, sample_rate: int, noises: Sequence[Path] = ()) -> None:
         self.name, self.mixtures, self.sample_rate = name, mixtures, sample_rate
         self.paths: Sequence[Path] = [Path(file) for file in sorted(mixtures.files())]
-        self.noises: Sequence[Path] = []
+        self.noises: Sequence[Path] = list(noises)
         self.speakers: Sequence[str] = sorted(mixtures.speakers())
 
     def __len__(self) -> int:
@@ -115,8 +120,10 @@ def validation_mixtures(
     for name, path, folder in zip(list_names(lists), lists, roots, strict=True):
         if _is_manifest(path):
             rows = read_ready(path, root=folder, where=where, num_sources=num_sources)
-            found.append(ReadySet(name, rows, sample_rate))
+            found.append(ReadySet(name, rows, sample_rate, _noises(path, Path(folder or path.parent), rows)))
         else:
+            if where:
+                log.warning("%s: a list of recipes has no columns, validation.where takes nothing out of it", name)
             found.append(RecipeSet(name, _recipes(path, num_sources), Path(folder or path.parent), sample_rate))
         _check(path, found[-1])
     return found
@@ -141,11 +148,23 @@ def _recipes(path: Path, num_sources: int) -> list[Recipe]:
 
 def _check(path: Path, mixtures: MixtureSet) -> None:
     """What is not there is told before the training; what cannot be read mostly, by the first one."""
-    missing = [file for file in (*mixtures.paths, *mixtures.noises) if not file.is_file()]
+    noises = mixtures.noises if isinstance(mixtures, RecipeSet) else ()  # that of ready-made mixtures is not read
+    missing = [file for file in (*mixtures.paths, *noises) if not file.is_file()]
     if missing:
         way = "name the folder of its recordings: validation.root=DIR"
         raise DataError(f"{path}: {missing[0]} is not there ({len(missing)} are missing); {way}", "E_NOT_FILE")
     mixtures.item(0)
+
+
+def _noises(path: Path, root: Path, rows: ReadyMixtures) -> list[Path]:
+    """Recordings of noise in the rows that are taken."""
+    numbered = numbered_rows(path)
+    _, header = next(numbered)
+    if NOISE not in header:
+        return []
+    column, taken = header.index(NOISE), {int(row.rpartition(":")[2]) for row in rows.rows}
+    names = {values[column] for line, values in numbered if line in taken}
+    return [root / name for name in sorted(names) if name]
 
 
 def _speech(recipe: Recipe) -> list[str]:

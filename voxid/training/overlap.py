@@ -74,9 +74,10 @@ def refuse_overlap(manifest: Paths, root: Paths | None, corpus: Trained, trial_s
 
 
 def refuse_files(files: Sequence[str], speakers: Sequence[str], sets: Sequence[Listed]) -> None:
-    """Raise `DataError` (``E_OVERLAP``) when a validation list holds a file of the training.
+    """Raise `DataError` (``E_OVERLAP``) when a validation list holds a file of the training, or recipes of a speaker of it.
 
-    Speakers on both sides are only told in the log: WSJ0-2mix, say, validates with those it trains on.
+    Who speaks in a recipe is told by ``manifest.csv`` in the root of the list, if there is one with the columns path and speaker.
+    Speakers of ready-made mixtures on both sides are only told in the log: WSJ0-2mix, say, validates with those it trains on.
     """
     if not sets:
         return
@@ -87,6 +88,12 @@ def refuse_files(files: Sequence[str], speakers: Sequence[str], sets: Sequence[L
             raise DataError(
                 f"{one.name}: {len(shared)} of its files are trained on, e.g. {shared[0]}; split the manifest (where.split=train "
                 "and validation.where.split=dev)",
+                "E_OVERLAP",
+            )
+        if heard := sorted(_written_down(one, set(map(real, one.paths)), [], False).intersection(speakers)):
+            raise DataError(
+                f"{one.name}: {len(heard)} of its speakers are trained on, e.g. {', '.join(heard[:3])}; "
+                "validate with mixtures of others",
                 "E_OVERLAP",
             )
         if known := sorted(set(getattr(one, "speakers", ())).intersection(speakers)):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from voxid.data.mixtures import Rendered
 from voxid.data.ready_mixtures import ReadyMixtures, read_ready
-from voxid.errors import ConfigError
+from voxid.errors import ConfigError, DataError
 from voxid.training.mixing import Mixing
 from voxid.training.mixture_corpus import MixtureCorpus, MixtureDataset, check_workers, mixture_corpus
+from voxid.training.origin import digest
 from voxid.training.rows import Paths
 
 ORDER, PLACE = 5, 6  # first words of the seeds; `voxid.data.draws` and `voxid.data.mixer` have the others
+NAMED = 5  # missing files that a message names
 
 
 class ReadyDraw:
@@ -70,13 +73,34 @@ def ready_corpus(
 
     Raises:
         ConfigError: A value out of range.
-        DataError: A malformed manifest, or mixtures of more sources.
+        DataError: A malformed manifest, mixtures of more sources, or (``E_NOT_FILE``) recordings that are not there.
     """
     mixing = Mixing(batch_size, batches, seconds)
     check_workers(workers)
     found = read_ready(mixtures, root=root, where=where, num_sources=num_sources)
-    dataset = MixtureDataset(ReadyDraw(found, seconds, sample_rate, seed))
-    return MixtureCorpus(dataset, mixing, sorted(found.speakers()), len(found), workers, ready=sorted(found.files()))
+    files = sorted(found.files())
+    _refuse_missing(files)
+    dataset, origin = MixtureDataset(ReadyDraw(found, seconds, sample_rate, seed)), {"data.mixtures": digest(_groups(found))}
+    return MixtureCorpus(dataset, mixing, sorted(found.speakers()), len(found), workers, ready=files, origin=origin)
+
+
+def _refuse_missing(files: Sequence[str]) -> None:
+    """What is not there is told before the training, not hours later."""
+    missing = [file for file in files if not Path(file).is_file()]
+    if missing:
+        raise DataError(
+            f"data.mixtures: {len(missing)} of {len(files)} files are not there, {', '.join(missing[:NAMED])}; name the folder "
+            "of the recordings: root=DIR",
+            "E_NOT_FILE",
+        )
+
+
+def _groups(mixtures: ReadyMixtures) -> list[list[str]]:
+    """Recordings of each manifest."""
+    found: dict[str, set[str]] = {}
+    for row, mixture, sources in zip(mixtures.rows, mixtures.mixtures, mixtures.sources, strict=True):
+        found.setdefault(row.rpartition(":")[0], set()).update((mixture, *filter(None, sources)))
+    return [sorted(files) for files in found.values()]
 
 
 def check_ready(data: Mapping[str, Any], manifest: Paths | None) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from voxid.errors import ConfigError
+from voxid.training.origin import check_origin
 from voxid.zoo.load import load
 
 
@@ -84,8 +85,14 @@ def _take_classes(
             value.copy_(old)
 
 
-def check_same(path: Path, speakers: Sequence[str], shapes: Mapping[str, Sequence[int]], utterances: int) -> None:
-    """Raise `ConfigError` when a checkpoint belongs to another training: other speakers or utterances, another net."""
+def check_same(
+    path: Path,
+    speakers: Sequence[str],
+    shapes: Mapping[str, Sequence[int]],
+    utterances: int,
+    origin: Mapping[str, object] | None = None,
+) -> None:
+    """Raise `ConfigError` when a checkpoint belongs to another training: other speakers, utterances or files, another net."""
     found = read_checkpoint(path)
     if found["speakers"] != list(speakers):
         raise ConfigError(
@@ -97,6 +104,7 @@ def check_same(path: Path, speakers: Sequence[str], shapes: Mapping[str, Sequenc
             f"{path}: a training of {found['utterances']} utterances, and now there are {utterances}, of which other batches are "
             "drawn; resume with the manifest it began with, or start from its weights: init=FILE.ckpt with another output"
         )
+    check_origin(path, found.get("origin", {}), origin or {})
     if {name: list(value.shape) for name, value in found["state_dict"].items()} != {name: list(s) for name, s in shapes.items()}:
         raise ConfigError(
             f"{path}: a training of another model or loss; resume with the recipe it began with (recipe.yaml beside it)"

@@ -92,7 +92,13 @@ class Decoded:
         self.hours = 0.0
 
     def read(self, paths: Paths | None, where: Mapping[str, Any] | None, kind: str | None) -> Iterator[tuple[str, np.ndarray]]:
-        """Recordings of manifests, folders and shards, and the word in the column `kind`."""
+        """Waveforms of manifests, folders and shards, and the word in the column `kind`."""
+        yield from ((word, recording.waveform) for word, recording in self.recordings(paths, where, kind))
+
+    def recordings(
+        self, paths: Paths | None, where: Mapping[str, Any] | None, kind: str | None = None
+    ) -> Iterator[tuple[str, io.Recording]]:
+        """The same with their names."""
         for path in listed(paths):
             if Path(path).is_dir():
                 found = [str(Path(path) / name) for name in scan(Path(path))]
@@ -105,11 +111,11 @@ class Decoded:
                 words = rows.column(kind) if kind else [""] * len(rows)
                 yield from ((word, self._load(name)) for word, name in zip(words, rows.paths, strict=True))
 
-    def _load(self, source: str | memory.BytesIO) -> np.ndarray:
+    def _load(self, source: str | memory.BytesIO) -> io.Recording:
         recording = io.load(source, sample_rate=self.sample_rate)
         self.hours += recording.duration / 3600
         self._refuse(self.hours, recording.name)
-        return recording.waveform
+        return recording
 
     def _refuse(self, hours: float, where: str) -> None:
         if hours > self.max_hours:
