@@ -19,11 +19,12 @@ from voxid.metrics.signal import si_sdr, snr
 from voxid.models.separation.mixture import mixture_consistency
 
 NAMES = registry.names("signal_loss")
+ARGUMENTS = {"sum": {"parts": ["si_sdr", "phasen"]}}  # what a loss cannot be built without
 
 
 def loss_named(name: str) -> Callable[..., Tensor]:
     """A loss with one value per waveform [B, S, T], whatever the kind."""
-    loss: nn.Module = registry.build("signal_loss", name)
+    loss: nn.Module = registry.build("signal_loss", {"name": name} | ARGUMENTS.get(name, {}))
     return loss
 
 
@@ -34,7 +35,7 @@ def waveforms(*shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def test_there_are_losses() -> None:
-    assert {"phasen", "pit", "si_sdr", "snr"} <= set(NAMES)
+    assert {"phasen", "pit", "si_sdr", "snr", "sum"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("zero_mean", [True, False])
