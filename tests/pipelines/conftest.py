@@ -1,11 +1,9 @@
-"""Nets without training whose answer is known, and a synthetic voice."""
+"""Nets without training whose answer is known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -51,18 +49,3 @@ def echo() -> type[Echo]:
 @pytest.fixture(scope="session")
 def bands() -> type[Bands]:
     return Bands
-
-
-@pytest.fixture(scope="session")
-def voice() -> Callable[..., np.ndarray]:
-    """A function (seconds, rate, seed) -> [T]: harmonics of a gliding pitch under 2 kHz, in syllables, with a little noise."""
-
-    def make(seconds: float = 1.0, rate: int = 16000, seed: int = 0) -> np.ndarray:
-        rng = np.random.default_rng(seed)
-        time = np.arange(round(seconds * rate)) / rate
-        pitch = 2 * np.pi * np.cumsum(130 + 30 * np.sin(2 * np.pi * 0.7 * time + seed)) / rate
-        harmonics = sum(np.sin(k * pitch + k) / k for k in range(1, 13))
-        syllables = 0.5 - 0.5 * np.cos(2 * np.pi * 4 * time)
-        return (0.2 * harmonics * syllables + 1e-4 * rng.standard_normal(len(time))).astype(np.float32)
-
-    return make

@@ -210,9 +210,6 @@ class _Sink:
     def tell(self) -> int:
         return self._file.tell()
 
-    def flush(self) -> None:
-        pass
-
     def check(self, name: str) -> None:
         """Raise what writing raised, for `replacing` to put into words."""
         if self._full:

@@ -95,7 +95,7 @@ class Pipe:
     def __init__(self, net: WaveformNet, rate: int, share: float = 1.0) -> None:
         check_rate(rate)
         self.num_sources = int(getattr(net.net, "num_sources", 1))
-        self._stream, self._name = _stream_of(net), net.name
+        self._net, self._stream = net, _stream_of(net)
         self._rate, self._net_rate, self._share = rate, net.rate, share
         same = rate == net.rate
         self._into = None if same else soxr.ResampleStream(rate, net.rate, 1, "float32")
@@ -137,10 +137,7 @@ class Pipe:
 
     def _rows(self, answer: Tensor) -> NDArray[np.float32]:
         rows = np.atleast_2d(answer.float().cpu().numpy())
-        if not np.isfinite(rows).all():
-            raise ModelError(
-                f"{self._name} answers with NaN or infinity: its training has failed; take another model", "E_NOT_FINITE"
-            )
+        self._net.check(rows)
         return rows
 
     def _come_back(self, rows: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:

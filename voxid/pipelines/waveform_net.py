@@ -67,11 +67,15 @@ class WaveformNet:
         weights = next(self.net.parameters(), None)
         batch = torch.from_numpy(np.array(waveform))[None].to("cpu" if weights is None else weights.device)
         rows = self.net(batch).reshape(-1, len(waveform)).float().cpu().numpy()
+        self.check(rows)
+        return rows
+
+    def check(self, rows: NDArray[np.float32]) -> None:
+        """Raise ModelError (``E_NOT_FINITE``) for an answer of the net with NaN or infinity in it."""
         if not np.isfinite(rows).all():
             raise ModelError(
                 f"{self.name} answers with NaN or infinity: its training has failed; take another model", "E_NOT_FINITE"
             )
-        return rows
 
 
 def resampled(waveform: NDArray[np.float32], rate: int, to_rate: int) -> NDArray[np.float32]:
